@@ -1,0 +1,7 @@
+//! Regatta trains every trial of a hyperparameter sweep at once, and measures what that costs.
+//!
+//! The modules stand in the order data flows; each uses only those above it
+//! (`tests/module_order.rs` holds them to it). ARCHITECTURE.md is the map.
+
+// The seed of a study and its random streams.
+pub mod seed;
