@@ -5,3 +5,6 @@
 
 // The seed of a study and its random streams.
 pub mod seed;
+
+// Datasets, splits, scaling.
+pub mod data;
