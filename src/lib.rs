@@ -8,3 +8,9 @@ pub mod seed;
 
 // Datasets, splits, scaling.
 pub mod data;
+
+// Parameters, search space, the sweep file.
+pub mod space;
+
+// Samplers: values in, values out.
+pub mod search;
