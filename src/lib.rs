@@ -14,3 +14,12 @@ pub mod space;
 
 // Samplers: values in, values out.
 pub mod search;
+
+// What a member is: shape, hyperparameters, initial weights, row order.
+pub mod train;
+
+// Trials -> members -> cohorts -> waves.
+pub mod plan;
+
+// What trains a wave.
+pub mod engine;

@@ -1,0 +1,348 @@
+//! A wave on the cpu engine.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use rayon::ThreadPool;
+use rayon::prelude::*;
+
+use super::gather::ScaledFeatures;
+use super::network::{Network, Workspace};
+use super::real::Real;
+use crate::engine::{
+    EngineError, Evaluation, MemberSnapshot, MemberStatus, Part, Progress, Running, TrainingData,
+    WaveSetup,
+};
+use crate::seed::Seed;
+use crate::train::{
+    DIVERGED_CROSS_ENTROPY, Member, MemberId, Shape, initial_parameters, row_order,
+};
+
+/// One member and how far it is.
+struct Slot<T> {
+    member: Member,
+    network: Network<T>,
+    samples: u64,
+    epoch: u32,
+    cursor: usize,
+    loss_sum: f64,
+    train_loss: f64,
+    diverged: bool,
+}
+
+/// Members that are trained one thread each.
+pub struct CpuWave<'r, T> {
+    threads: &'r ThreadPool,
+    data: TrainingData<'r>,
+    shape: &'r Shape,
+    seed: Seed,
+    slots: Vec<Slot<T>>,
+    scaled: BTreeMap<u32, ScaledFeatures<'r, T>>,
+    workspaces: Vec<Mutex<Workspace<T>>>,
+}
+
+/// Row orders of one epoch by (repeat, fold): all trials share them.
+type Orders = BTreeMap<(u32, u32), Vec<u32>>;
+
+impl<'r, T: Real> CpuWave<'r, T> {
+    pub fn new(threads: &'r ThreadPool, setup: WaveSetup<'r>) -> Self {
+        let initial: BTreeMap<u32, Vec<f32>> = repeats(setup.members)
+            .map(|repeat| {
+                let parameters = initial_parameters(setup.shape, setup.seed, repeat);
+                (repeat, parameters)
+            })
+            .collect();
+        let slots = setup
+            .members
+            .iter()
+            .map(|member| Slot::new(*member, &initial[&member.id.repeat]))
+            .collect();
+        let batch = setup.members.iter().map(|m| m.hyperparameters.batch_size);
+        let rows = batch.max().unwrap_or(0);
+        Self {
+            threads,
+            data: setup.data,
+            shape: setup.shape,
+            seed: setup.seed,
+            slots,
+            scaled: scaled_features(setup),
+            workspaces: (0..threads.current_num_threads())
+                .map(|_| Mutex::new(Workspace::new(setup.shape, rows)))
+                .collect(),
+        }
+    }
+
+    /// One epoch of every live member that has finished exactly `epoch` epochs.
+    fn train_epoch(&mut self, epoch: u32, pause: &(dyn Fn() -> bool + Sync)) {
+        let orders = self.orders(epoch);
+        let (scaled, workspaces) = (&self.scaled, &self.workspaces);
+        let targets = &self.data.dataset.targets;
+        let slots = &mut self.slots;
+        self.threads.install(|| {
+            slots
+                .par_iter_mut()
+                .with_max_len(1)
+                .filter(|slot| slot.epoch == epoch && !slot.diverged)
+                .for_each(|slot| {
+                    let id = slot.member.id;
+                    let order = &orders[&(id.repeat, id.fold)];
+                    let mut workspace = thread_workspace(workspaces);
+                    slot.train_epoch(&mut workspace, &scaled[&id.fold], targets, order, pause);
+                });
+        });
+    }
+
+    fn orders(&self, epoch: u32) -> Orders {
+        let waiting = |slot: &&Slot<T>| slot.epoch == epoch && !slot.diverged;
+        let mut wanted: Vec<MemberId> = self
+            .slots
+            .iter()
+            .filter(waiting)
+            .map(|s| s.member.id)
+            .collect();
+        wanted.sort_unstable_by_key(|id| (id.repeat, id.fold));
+        wanted.dedup_by_key(|id| (id.repeat, id.fold));
+        let order = |id: MemberId| {
+            let rows = &self.data.fold(id).train;
+            (
+                (id.repeat, id.fold),
+                row_order(rows, self.seed, id.repeat, id.fold, epoch),
+            )
+        };
+        self.threads
+            .install(|| wanted.into_par_iter().map(order).collect::<Vec<_>>())
+            .into_iter()
+            .collect()
+    }
+}
+
+impl<T: Real> Slot<T> {
+    fn new(member: Member, initial: &[f32]) -> Self {
+        Self {
+            member,
+            network: Network::new(initial, member.hyperparameters.optimizer.moments()),
+            samples: 0,
+            epoch: 0,
+            cursor: 0,
+            loss_sum: 0.0,
+            train_loss: f64::NAN,
+            diverged: false,
+        }
+    }
+
+    fn train_epoch(
+        &mut self,
+        workspace: &mut Workspace<T>,
+        features: &ScaledFeatures<'_, T>,
+        targets: &[u32],
+        order: &[u32],
+        pause: &(dyn Fn() -> bool + Sync),
+    ) {
+        let hyperparameters = self.member.hyperparameters;
+        while self.cursor < order.len() {
+            if pause() {
+                return;
+            }
+            let end = order.len().min(self.cursor + hyperparameters.batch_size);
+            let rows = &order[self.cursor..end];
+            // A comparison that NaN fails.
+            let sound = |loss: f64| loss <= DIVERGED_CROSS_ENTROPY * rows.len() as f64;
+            let network = &mut self.network;
+            let loss = workspace.step(network, features, targets, rows, &hyperparameters, sound);
+            self.loss_sum += loss;
+            self.cursor = end;
+            if !sound(loss) {
+                self.diverged = true;
+                return;
+            }
+            self.samples += rows.len() as u64;
+        }
+        self.train_loss = self.loss_sum / order.len() as f64;
+        self.diverged = !self.network.is_finite();
+        self.epoch += 1;
+        self.cursor = 0;
+        self.loss_sum = 0.0;
+    }
+
+    fn snapshot(&self) -> MemberSnapshot {
+        let rounded = |values: &Vec<T>| values.iter().map(|v| v.to_f32()).collect();
+        MemberSnapshot {
+            id: self.member.id,
+            parameters: rounded(&self.network.parameters),
+            moments: self.network.moments.iter().map(rounded).collect(),
+            steps: self.network.steps,
+            samples: self.samples,
+            epoch: self.epoch,
+            cursor: self.cursor as u64,
+            loss_sum: self.loss_sum,
+            train_loss: self.train_loss,
+            diverged: self.diverged,
+        }
+    }
+
+    fn restored(member: Member, snapshot: &MemberSnapshot) -> Self {
+        let exact = |values: &Vec<f32>| values.iter().map(|&v| T::from_f32(v)).collect();
+        Self {
+            member,
+            network: Network {
+                parameters: exact(&snapshot.parameters),
+                moments: snapshot.moments.iter().map(exact).collect(),
+                steps: snapshot.steps,
+            },
+            samples: snapshot.samples,
+            epoch: snapshot.epoch,
+            cursor: usize::try_from(snapshot.cursor).expect("a cursor counts rows in memory"),
+            loss_sum: snapshot.loss_sum,
+            train_loss: snapshot.train_loss,
+            diverged: snapshot.diverged,
+        }
+    }
+}
+
+impl<T: Real> Running for CpuWave<'_, T> {
+    fn train(
+        &mut self,
+        epoch: u32,
+        pause: &(dyn Fn() -> bool + Sync),
+    ) -> Result<Progress, EngineError> {
+        let behind = |slots: &[Slot<T>]| {
+            let live = slots.iter().filter(|slot| !slot.diverged);
+            live.map(|slot| slot.epoch).min().filter(|&at| at < epoch)
+        };
+        while let Some(at) = behind(&self.slots) {
+            self.train_epoch(at, pause);
+            if behind(&self.slots) == Some(at) {
+                return Ok(Progress::Paused);
+            }
+        }
+        Ok(Progress::Reached)
+    }
+
+    fn status(&self) -> Vec<MemberStatus> {
+        let status = |slot: &Slot<T>| MemberStatus {
+            epoch: slot.epoch,
+            train_loss: slot.train_loss,
+            samples: slot.samples,
+            steps: slot.network.steps,
+            diverged: slot.diverged,
+        };
+        self.slots.iter().map(status).collect()
+    }
+
+    fn evaluate(&mut self, part: Part) -> Result<Vec<Option<Evaluation>>, EngineError> {
+        let (data, scaled, workspaces) = (self.data, &self.scaled, &self.workspaces);
+        let evaluate = |slot: &Slot<T>| {
+            if slot.diverged {
+                return None;
+            }
+            let id = slot.member.id;
+            let fold = data.fold(id);
+            let rows = match part {
+                Part::Training => &fold.train,
+                Part::Validation => &fold.validation,
+            };
+            let activation = slot.member.hyperparameters.activation;
+            let (features, targets) = (&scaled[&id.fold], &data.dataset.targets);
+            let mut workspace = thread_workspace(workspaces);
+            Some(workspace.evaluate(
+                &slot.network.parameters,
+                features,
+                targets,
+                rows,
+                activation,
+            ))
+        };
+        let slots = &self.slots;
+        Ok(self
+            .threads
+            .install(|| slots.par_iter().with_max_len(1).map(evaluate).collect()))
+    }
+
+    fn keep(&mut self, slots: &[usize]) {
+        assert!(slots.is_sorted(), "slots to keep ascend");
+        let mut kept = slots.iter().peekable();
+        let mut at = 0;
+        self.slots.retain(|_| {
+            let stays = kept.next_if(|&&slot| slot == at).is_some();
+            at += 1;
+            stays
+        });
+    }
+
+    fn copy(&mut self, from: usize, to: usize) -> Result<(), EngineError> {
+        let mut snapshot = self.slots[from].snapshot();
+        let member = self.slots[to].member;
+        snapshot.id = member.id;
+        let moments = member.hyperparameters.optimizer.moments();
+        snapshot.check(member.id, self.shape, moments)?;
+        self.slots[to] = Slot {
+            member,
+            network: self.slots[from].network.clone(),
+            ..Slot::restored(member, &snapshot)
+        };
+        Ok(())
+    }
+
+    fn save(&self) -> Result<Vec<MemberSnapshot>, EngineError> {
+        Ok(self.slots.iter().map(Slot::snapshot).collect())
+    }
+
+    fn load(&mut self, snapshots: &[MemberSnapshot]) -> Result<(), EngineError> {
+        let known: BTreeMap<MemberId, Member> = self
+            .slots
+            .iter()
+            .map(|slot| (slot.member.id, slot.member))
+            .collect();
+        let restore = |snapshot: &MemberSnapshot| {
+            let member = *known
+                .get(&snapshot.id)
+                .ok_or_else(|| EngineError::StateMismatch {
+                    what: format!("trial {}", snapshot.id.trial),
+                    reason: "the wave has no such member".to_owned(),
+                })?;
+            let moments = member.hyperparameters.optimizer.moments();
+            snapshot.check(member.id, self.shape, moments)?;
+            Ok(Slot::restored(member, snapshot))
+        };
+        self.slots = snapshots
+            .iter()
+            .map(restore)
+            .collect::<Result<_, EngineError>>()?;
+        Ok(())
+    }
+
+    fn members(&self) -> Vec<Member> {
+        self.slots.iter().map(|slot| slot.member).collect()
+    }
+
+    fn weights(&self, slot: usize) -> Result<Vec<f32>, EngineError> {
+        let parameters = &self.slots[slot].network.parameters;
+        Ok(parameters.iter().map(|p| p.to_f32()).collect())
+    }
+}
+
+/// The scratch of the thread that calls; threads outside the pool share the first.
+fn thread_workspace<T>(workspaces: &[Mutex<Workspace<T>>]) -> MutexGuard<'_, Workspace<T>> {
+    let thread = rayon::current_thread_index().unwrap_or(0);
+    // Scratch holds nothing that a panic could leave half done.
+    let workspace = workspaces[thread].lock();
+    workspace.unwrap_or_else(PoisonError::into_inner)
+}
+
+fn repeats(members: &[Member]) -> impl Iterator<Item = u32> {
+    let mut repeats: Vec<u32> = members.iter().map(|member| member.id.repeat).collect();
+    repeats.sort_unstable();
+    repeats.dedup();
+    repeats.into_iter()
+}
+
+fn scaled_features<'r, T: Real>(setup: WaveSetup<'r>) -> BTreeMap<u32, ScaledFeatures<'r, T>> {
+    let mut scaled = BTreeMap::new();
+    for member in setup.members {
+        scaled.entry(member.id.fold).or_insert_with(|| {
+            let scaling = &setup.data.fold(member.id).scaling;
+            ScaledFeatures::new(&setup.data.dataset.features, scaling)
+        });
+    }
+    scaled
+}

@@ -1,0 +1,238 @@
+//! What trains a cohort.
+//!
+//! An [`Engine`] is bound to one adapter. [`Engine::start`] puts the members of a wave on it;
+//! the [`Running`] wave is then trained and evaluated epoch by epoch. Members are data: an engine
+//! trains any mix of hyperparameters in one wave, and what it computes for a member depends on
+//! that member alone.
+
+pub mod cpu;
+mod snapshot;
+
+use std::collections::BTreeMap;
+
+use crate::data::{Dataset, Fold, Splits};
+use crate::plan::Limits;
+use crate::seed::Seed;
+use crate::train::{Member, MemberId, REFIT, Shape};
+
+pub use snapshot::MemberSnapshot;
+
+/// The adapter and the engine on it, for people and for `run.json`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AdapterDescription {
+    /// Name of the device.
+    pub name: String,
+    /// `native` for the cpu engine.
+    pub backend: String,
+    /// Driver, or the library that does the products, with what it uses of the device.
+    pub driver: String,
+    /// `cpu`, `layered` or `resident`.
+    pub engine: String,
+    /// Limits that matter, by name.
+    pub limits: BTreeMap<String, u64>,
+    /// Kernel variants, by operation.
+    pub variants: BTreeMap<String, String>,
+}
+
+/// Why an engine cannot go on.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EngineError {
+    /// A single member of the shape is too large for the adapter.
+    #[error(
+        "one network of shape {shape} needs {needed} bytes to be trained, more than the {available} bytes that `{adapter}` has; use smaller widths in `hidden`"
+    )]
+    TooLarge {
+        /// Shape of the network.
+        shape: Shape,
+        /// Bytes it needs.
+        needed: u64,
+        /// Bytes there are.
+        available: u64,
+        /// Name of the adapter.
+        adapter: String,
+    },
+    /// A stored state belongs to another network.
+    #[error("the stored state of {what} does not fit this wave: {reason}")]
+    StateMismatch {
+        /// Which member or tensor.
+        what: String,
+        /// What differs.
+        reason: String,
+    },
+    /// The threads of the cpu engine could not be started.
+    #[error("the cpu engine could not start {threads} threads: {reason}")]
+    Threads {
+        /// Threads asked for.
+        threads: usize,
+        /// The system's words.
+        reason: String,
+    },
+}
+
+impl EngineError {
+    /// The mistake is in what was asked for, not in the work.
+    pub fn is_usage(&self) -> bool {
+        matches!(self, Self::TooLarge { .. })
+    }
+}
+
+/// The data of a study as engines see it: stored once for all members and folds.
+#[derive(Clone, Copy, Debug)]
+pub struct TrainingData<'d> {
+    /// All rows.
+    pub dataset: &'d Dataset,
+    /// Which rows train and validate, with the scaling of each fold.
+    pub splits: &'d Splits,
+}
+
+impl<'d> TrainingData<'d> {
+    /// The fold a member trains on; for [`REFIT`] all rows outside the test part.
+    pub fn fold(&self, id: MemberId) -> &'d Fold {
+        if id.fold == REFIT {
+            &self.splits.refit
+        } else {
+            &self.splits.folds[id.fold as usize]
+        }
+    }
+}
+
+/// What [`Engine::start`] is given.
+#[derive(Clone, Copy, Debug)]
+pub struct WaveSetup<'d> {
+    /// The rows.
+    pub data: TrainingData<'d>,
+    /// Shape of all networks of the wave.
+    pub shape: &'d Shape,
+    /// The members, slot after slot.
+    pub members: &'d [Member],
+    /// Seed of the study.
+    pub seed: Seed,
+}
+
+/// Which rows of a member's fold are evaluated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// The rows it is trained on.
+    Training,
+    /// The rows of its fold that it is not trained on; for a refit the test rows.
+    Validation,
+}
+
+/// Counts and loss of one member over a part of the rows; metrics are made from them.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Evaluation {
+    /// Rows that were evaluated.
+    pub rows: u64,
+    /// Cross-entropy in nats, summed over the rows.
+    pub loss_sum: f64,
+    /// Rows of each class that were given that class.
+    pub true_positives: Vec<u64>,
+    /// Rows that were given each class.
+    pub predicted: Vec<u64>,
+    /// Rows of each class.
+    pub actual: Vec<u64>,
+}
+
+/// How far a member is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct MemberStatus {
+    /// Epochs trained to their end.
+    pub epoch: u32,
+    /// Mean loss over the rows of the last finished epoch, each row counted before the update that
+    /// it was part of; NaN before the first.
+    pub train_loss: f64,
+    /// Rows trained on, counted again each time.
+    pub samples: u64,
+    /// Optimizer updates made.
+    pub steps: u64,
+    /// The loss or a weight stopped being finite, or the loss passed
+    /// [`DIVERGED_CROSS_ENTROPY`](crate::train::DIVERGED_CROSS_ENTROPY): the member is frozen.
+    pub diverged: bool,
+}
+
+/// How a call of [`Running::train`] ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// Every live member reached the epoch.
+    Reached,
+    /// `pause` asked for a stop; the next call goes on from there.
+    Paused,
+}
+
+/// Something that trains members on one adapter.
+pub trait Engine: Sync {
+    /// The adapter and the engine on it.
+    fn adapter(&self) -> AdapterDescription;
+
+    /// What a wave may hold here. Stored with the run; the plan is made from it.
+    fn limits(&self) -> Limits;
+
+    /// Members of this shape that the adapter can hold at once.
+    ///
+    /// # Errors
+    /// [`EngineError::TooLarge`] when there is no room for a single one.
+    fn capacity(&self, shape: &Shape) -> Result<u64, EngineError>;
+
+    /// Puts the members on the adapter with their initial weights.
+    ///
+    /// # Errors
+    /// When the adapter cannot hold them.
+    fn start<'r>(&'r self, wave: WaveSetup<'r>) -> Result<Box<dyn Running + 'r>, EngineError>;
+}
+
+/// A wave that is being trained. Lists have one entry per slot, in slot order; slots are the
+/// members that are still kept.
+pub trait Running {
+    /// Trains every live member until it has finished `epoch` epochs. `pause` is asked at least
+    /// every fraction of a second, from any thread.
+    ///
+    /// # Errors
+    /// When the adapter fails.
+    fn train(
+        &mut self,
+        epoch: u32,
+        pause: &(dyn Fn() -> bool + Sync),
+    ) -> Result<Progress, EngineError>;
+
+    /// How far each member is.
+    fn status(&self) -> Vec<MemberStatus>;
+
+    /// Counts and losses of each member; `None` for diverged ones.
+    ///
+    /// # Errors
+    /// When the adapter fails.
+    fn evaluate(&mut self, part: Part) -> Result<Vec<Option<Evaluation>>, EngineError>;
+
+    /// Keeps only the members at these slots, which must ascend: the one mechanism for early
+    /// stopping, rungs and divergence.
+    fn keep(&mut self, slots: &[usize]);
+
+    /// Copies parameters and optimizer state of the network at slot `from` over those at `to`;
+    /// `to` keeps its own hyperparameters.
+    ///
+    /// # Errors
+    /// [`EngineError::StateMismatch`] when the two optimizers keep different moments.
+    fn copy(&mut self, from: usize, to: usize) -> Result<(), EngineError>;
+
+    /// The whole state, member by member.
+    ///
+    /// # Errors
+    /// When the adapter fails.
+    fn save(&self) -> Result<Vec<MemberSnapshot>, EngineError>;
+
+    /// Goes on from a stored state: keeps the members that are in it, at their stored steps.
+    ///
+    /// # Errors
+    /// [`EngineError::StateMismatch`] when the state belongs to other members or shapes.
+    fn load(&mut self, snapshots: &[MemberSnapshot]) -> Result<(), EngineError>;
+
+    /// The members that are still kept.
+    fn members(&self) -> Vec<Member>;
+
+    /// Parameters of the member at a slot, in the layout of [`Shape::layers`].
+    ///
+    /// # Errors
+    /// When the adapter fails.
+    fn weights(&self, slot: usize) -> Result<Vec<f32>, EngineError>;
+}

@@ -1,0 +1,58 @@
+//! The state of a member between two steps, in a form that every engine reads and writes.
+
+use crate::train::{MemberId, Shape};
+
+use super::EngineError;
+
+/// All that training a member further depends on, beside its hyperparameters.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MemberSnapshot {
+    /// Whose state it is.
+    pub id: MemberId,
+    /// Parameters in the layout of [`Shape::layers`].
+    pub parameters: Vec<f32>,
+    /// `moment_1`, `moment_2`: as many as the optimizer keeps, each as long as the parameters.
+    pub moments: Vec<Vec<f32>>,
+    /// Optimizer updates made.
+    pub steps: u64,
+    /// Rows trained on, counted again each time.
+    pub samples: u64,
+    /// Epochs trained to their end.
+    pub epoch: u32,
+    /// Rows of the unfinished epoch that were trained on.
+    pub cursor: u64,
+    /// Loss over those rows, summed.
+    pub loss_sum: f64,
+    /// Mean loss of the last finished epoch; NaN before the first.
+    pub train_loss: f64,
+    /// The member is frozen.
+    pub diverged: bool,
+}
+
+impl MemberSnapshot {
+    /// Checks that the state belongs to the member `id` of this shape with this many moments.
+    ///
+    /// # Errors
+    /// [`EngineError::StateMismatch`] names what differs.
+    pub fn check(&self, id: MemberId, shape: &Shape, moments: usize) -> Result<(), EngineError> {
+        let mismatch = |reason: String| EngineError::StateMismatch {
+            what: format!("trial {}, fold {}, repeat {}", id.trial, id.fold, id.repeat),
+            reason,
+        };
+        if self.id != id {
+            return Err(mismatch(format!("it belongs to {:?}", self.id)));
+        }
+        let expected = shape.parameters();
+        for tensor in std::iter::once(&self.parameters).chain(&self.moments) {
+            if tensor.len() != expected {
+                let found = tensor.len();
+                return Err(mismatch(format!("{found} values, not {expected}")));
+            }
+        }
+        if self.moments.len() != moments {
+            let found = self.moments.len();
+            return Err(mismatch(format!("{found} moments, not {moments}")));
+        }
+        Ok(())
+    }
+}

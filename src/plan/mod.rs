@@ -1,0 +1,185 @@
+//! Trials -> members -> cohorts -> waves, under an adapter's limits.
+//!
+//! The plan is a pure function of the trials and of the [`Limits`], which are stored with the run:
+//! resume lays the same members into the same waves.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::train::{Hyperparameters, Member, MemberId, Shape};
+
+/// A trial that is ready to be laid out.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PlannedTrial {
+    /// Number of the trial.
+    pub trial: u64,
+    /// Shape of its network.
+    pub shape: Shape,
+    /// How its members are trained.
+    pub hyperparameters: Hyperparameters,
+}
+
+/// Members of one shape that are trained together.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Wave {
+    /// Number of the wave in the study, from 0.
+    pub number: u64,
+    /// Shape of all its networks.
+    pub shape: Shape,
+    /// Its members: trial after trial, and in a trial repeat after repeat, fold after fold.
+    pub members: Vec<Member>,
+}
+
+/// What a wave may hold on the adapter that a study uses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// Bytes of parameters and moments.
+    pub wave_bytes: u64,
+    /// Members, whatever their size.
+    pub wave_members: u64,
+}
+
+/// Members that every trial has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MembersPerTrial {
+    /// Seeds of the same trial.
+    pub repeats: u32,
+    /// Train/validation splits.
+    pub folds: u32,
+}
+
+impl MembersPerTrial {
+    /// repeats x folds.
+    pub fn count(self) -> u64 {
+        u64::from(self.repeats) * u64::from(self.folds)
+    }
+
+    /// The place of a member in the lists of a trial's record.
+    pub fn slot(self, id: MemberId) -> usize {
+        id.repeat as usize * self.folds as usize + id.fold as usize
+    }
+}
+
+/// Bytes of state that a member holds between steps: parameters and moments in f32.
+pub fn member_bytes(shape: &Shape, hyperparameters: &Hyperparameters) -> u64 {
+    let values = 1 + hyperparameters.optimizer.moments() as u64;
+    shape.parameters() as u64 * values * 4
+}
+
+/// Lays out one generation of trials: cohorts in the order in which their first trial was
+/// proposed, each cut into waves that keep to the limits. A trial's members stay in one wave
+/// unless they alone exceed it. Numbers start at `first_wave`.
+pub fn waves(
+    trials: &[PlannedTrial],
+    per_trial: MembersPerTrial,
+    limits: Limits,
+    first_wave: u64,
+) -> Vec<Wave> {
+    let mut waves: Vec<Wave> = Vec::new();
+    for cohort in cohorts(trials) {
+        let mut packer = Packer::new(limits);
+        for &trial in &cohort {
+            packer.add(
+                members(trial, per_trial),
+                member_bytes(&trial.shape, &trial.hyperparameters),
+            );
+        }
+        waves.extend(packer.finish().into_iter().map(|members| Wave {
+            number: 0,
+            shape: cohort[0].shape.clone(),
+            members,
+        }));
+    }
+    for (wave, number) in waves.iter_mut().zip(first_wave..) {
+        wave.number = number;
+    }
+    waves
+}
+
+/// The trials by shape; shapes in the order of their first trial.
+fn cohorts(trials: &[PlannedTrial]) -> Vec<Vec<&PlannedTrial>> {
+    let mut place: BTreeMap<&Shape, usize> = BTreeMap::new();
+    let mut cohorts: Vec<Vec<&PlannedTrial>> = Vec::new();
+    for trial in trials {
+        let at = *place.entry(&trial.shape).or_insert_with(|| {
+            cohorts.push(Vec::new());
+            cohorts.len() - 1
+        });
+        cohorts[at].push(trial);
+    }
+    cohorts
+}
+
+fn members(trial: &PlannedTrial, per_trial: MembersPerTrial) -> Vec<Member> {
+    let member = |repeat, fold| Member {
+        id: MemberId {
+            trial: trial.trial,
+            repeat,
+            fold,
+        },
+        hyperparameters: trial.hyperparameters,
+    };
+    (0..per_trial.repeats)
+        .flat_map(|repeat| (0..per_trial.folds).map(move |fold| member(repeat, fold)))
+        .collect()
+}
+
+/// Fills one wave after another.
+struct Packer {
+    limits: Limits,
+    full: Vec<Vec<Member>>,
+    open: Vec<Member>,
+    open_bytes: u64,
+}
+
+impl Packer {
+    fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            full: Vec::new(),
+            open: Vec::new(),
+            open_bytes: 0,
+        }
+    }
+
+    fn add(&mut self, members: Vec<Member>, bytes: u64) {
+        let whole = members.len() as u64;
+        let fits_alone = self.fits(0, 0, whole, whole * bytes);
+        if fits_alone && !self.fits_open(whole, whole * bytes) {
+            self.close();
+        }
+        for member in members {
+            if !self.fits_open(1, bytes) {
+                self.close();
+            }
+            self.open.push(member);
+            self.open_bytes += bytes;
+        }
+    }
+
+    fn fits_open(&self, members: u64, bytes: u64) -> bool {
+        self.fits(self.open.len() as u64, self.open_bytes, members, bytes)
+    }
+
+    fn fits(&self, open: u64, open_bytes: u64, members: u64, bytes: u64) -> bool {
+        open + members <= self.limits.wave_members && open_bytes + bytes <= self.limits.wave_bytes
+    }
+
+    /// A member that is larger than a wave still gets one of its own: whether it can be trained at
+    /// all is the engine's word.
+    fn close(&mut self) {
+        if !self.open.is_empty() {
+            self.full.push(std::mem::take(&mut self.open));
+            self.open_bytes = 0;
+        }
+    }
+
+    fn finish(mut self) -> Vec<Vec<Member>> {
+        self.close();
+        self.full
+    }
+}
+
+#[cfg(test)]
+mod tests;

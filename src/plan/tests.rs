@@ -1,0 +1,98 @@
+use super::*;
+use crate::train::{Activation, Optimizer};
+
+const THREE_FOLDS: MembersPerTrial = MembersPerTrial {
+    repeats: 1,
+    folds: 3,
+};
+
+fn trial(trial: u64, hidden: u64) -> PlannedTrial {
+    PlannedTrial {
+        trial,
+        shape: Shape::new(4, &[hidden], 3),
+        hyperparameters: Hyperparameters {
+            learning_rate: 0.1,
+            batch_size: 8,
+            optimizer: Optimizer::Sgd {
+                momentum: 0.0,
+                nesterov: false,
+            },
+            activation: Activation::Relu,
+        },
+    }
+}
+
+fn limits(wave_members: u64) -> Limits {
+    Limits {
+        wave_bytes: u64::MAX,
+        wave_members,
+    }
+}
+
+fn trials_of(wave: &Wave) -> Vec<u64> {
+    wave.members.iter().map(|member| member.id.trial).collect()
+}
+
+#[test]
+fn shapes_become_cohorts_in_the_order_of_their_first_trial() {
+    let trials = [trial(0, 8), trial(1, 16), trial(2, 8)];
+    let waves = waves(&trials, THREE_FOLDS, limits(100), 5);
+    assert_eq!(waves.len(), 2);
+    assert_eq!(trials_of(&waves[0]), [0, 0, 0, 2, 2, 2]);
+    assert_eq!(trials_of(&waves[1]), [1, 1, 1]);
+    assert_eq!([waves[0].number, waves[1].number], [5, 6]);
+}
+
+#[test]
+fn a_trial_is_not_cut_when_it_fits_a_wave() {
+    let trials: Vec<_> = (0..3).map(|t| trial(t, 8)).collect();
+    let waves = waves(&trials, THREE_FOLDS, limits(5), 0);
+    let sizes: Vec<_> = waves.iter().map(|wave| wave.members.len()).collect();
+    assert_eq!(sizes, [3, 3, 3]);
+}
+
+#[test]
+fn a_trial_larger_than_a_wave_is_cut() {
+    let trials: Vec<_> = (0..2).map(|t| trial(t, 8)).collect();
+    let waves = waves(&trials, THREE_FOLDS, limits(2), 0);
+    let sizes: Vec<_> = waves.iter().map(|wave| wave.members.len()).collect();
+    assert_eq!(sizes, [2, 2, 2]);
+    assert_eq!(trials_of(&waves[1]), [0, 1]);
+}
+
+#[test]
+fn bytes_bound_a_wave_and_a_giant_gets_one_of_its_own() {
+    let bytes = member_bytes(&trial(0, 8).shape, &trial(0, 8).hyperparameters);
+    assert_eq!(bytes, (4 * 8 + 8 + 8 * 3 + 3) * 4);
+    for (wave_bytes, expected) in [(6 * bytes, vec![6, 3]), (1, vec![1; 9])] {
+        let limits = Limits {
+            wave_bytes,
+            wave_members: 100,
+        };
+        let trials: Vec<_> = (0..3).map(|t| trial(t, 8)).collect();
+        let waves = waves(&trials, THREE_FOLDS, limits, 0);
+        let sizes: Vec<_> = waves.iter().map(|wave| wave.members.len()).collect();
+        assert_eq!(sizes, expected);
+    }
+}
+
+#[test]
+fn members_are_ordered_by_trial_repeat_and_fold() {
+    let per_trial = MembersPerTrial {
+        repeats: 2,
+        folds: 2,
+    };
+    let waves = waves(&[trial(7, 8)], per_trial, limits(100), 0);
+    let ids: Vec<_> = waves[0]
+        .members
+        .iter()
+        .map(|member| (member.id.repeat, member.id.fold))
+        .collect();
+    assert_eq!(ids, [(0, 0), (0, 1), (1, 0), (1, 1)]);
+    let slots: Vec<_> = waves[0]
+        .members
+        .iter()
+        .map(|member| per_trial.slot(member.id))
+        .collect();
+    assert_eq!(slots, [0, 1, 2, 3]);
+}
