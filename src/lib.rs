@@ -23,3 +23,18 @@ pub mod plan;
 
 // What trains a wave.
 pub mod engine;
+
+// Counts -> accuracy, precision, recall, F1.
+pub mod metrics;
+
+// A run on disk.
+pub mod store;
+
+// Tables, CSV and pages from records.
+pub mod report;
+
+// Ask -> plan -> train -> tell -> store.
+pub mod study;
+
+// One file a command.
+pub mod cli;

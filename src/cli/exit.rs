@@ -1,0 +1,67 @@
+//! Exit codes, and how errors are printed.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use crate::data::DataError;
+use crate::space::SpaceError;
+use crate::store::StoreError;
+use crate::study::StudyError;
+
+use super::adapters::NoSuchAdapter;
+
+/// Failed while running.
+pub const FAILED: u8 = 1;
+/// Bad usage or input.
+pub const USAGE: u8 = 2;
+/// No such adapter.
+pub const NO_ADAPTER: u8 = 3;
+/// Interrupted; what was done is kept.
+pub const INTERRUPTED: u8 = 130;
+
+/// A mistake in what was asked for that no layer below knows of.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Usage(pub String);
+
+/// Prints what the argument parser says: help on stdout, mistakes on stderr.
+pub fn of_usage(error: &clap::Error) -> ExitCode {
+    // Nothing is left to be done when not even this can be printed.
+    let _ = error.print();
+    ExitCode::from(if error.use_stderr() { USAGE } else { 0 })
+}
+
+/// Prints the error and its causes in one line.
+pub fn of_error(error: &anyhow::Error) -> ExitCode {
+    if is_closed_pipe(error) {
+        return ExitCode::SUCCESS;
+    }
+    let _ = writeln!(io::stderr(), "error: {error:#}");
+    ExitCode::from(code(error))
+}
+
+fn code(error: &anyhow::Error) -> u8 {
+    for cause in error.chain() {
+        if cause.is::<NoSuchAdapter>() {
+            return NO_ADAPTER;
+        }
+        let usage = cause.is::<Usage>()
+            || cause.is::<DataError>()
+            || cause.is::<SpaceError>()
+            || cause.downcast_ref().is_some_and(StoreError::is_usage)
+            || cause.downcast_ref().is_some_and(StudyError::is_usage);
+        if usage {
+            return USAGE;
+        }
+    }
+    FAILED
+}
+
+/// The reader of our output went away, as `head` does: no failure of ours.
+fn is_closed_pipe(error: &anyhow::Error) -> bool {
+    let broken = |cause: &(dyn std::error::Error + 'static)| {
+        let io = cause.downcast_ref::<io::Error>();
+        io.is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+    };
+    error.downcast_ref::<super::output::Stdout>().is_some() && error.chain().any(broken)
+}

@@ -1,0 +1,354 @@
+//! `regatta sweep`.
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+
+use super::adapters;
+use super::arguments::SweepArguments;
+use super::exit::{FAILED, INTERRUPTED, Usage};
+use super::output;
+use super::progress::{Expected, Progress};
+use crate::data::{self, Dataset, Splits};
+use crate::report::{Goal, Score, count_text, duration_text, leaderboard, summary_text};
+use crate::space::{self, Sweep, SweepFile};
+use crate::store::{self, Opened, PlanRecord, Run, RunReader, SummaryRecord, TrialRecord};
+use crate::study::{Control, Ending, Estimate, Study, estimate};
+
+/// Trials that the table on stdout shows.
+const SHOWN_TRIALS: usize = 10;
+
+/// Resolves, trains, prints.
+pub fn run(arguments: &SweepArguments, started: Instant) -> anyhow::Result<ExitCode> {
+    let engine = adapters::choose(
+        &arguments.adapter,
+        arguments.engine.as_deref(),
+        arguments.threads,
+    )?;
+    let opened = open_earlier(arguments)?;
+    let Resolved {
+        sweep,
+        dataset,
+        splits,
+        warnings,
+    } = resolve(arguments, opened.as_ref())?;
+    let study = Study {
+        sweep: &sweep,
+        dataset: &dataset,
+        splits: &splits,
+        engine: engine.as_ref(),
+    };
+    for warning in &warnings {
+        eprintln!("warning: {warning}");
+    }
+    if arguments.dry_run {
+        return dry_run(arguments, &study);
+    }
+    let (run, plan) = begin(arguments, &study, opened)?;
+    train(arguments, &study, run, &plan, started)
+}
+
+/// The run that `--resume` goes on with, if it is there.
+fn open_earlier(arguments: &SweepArguments) -> anyhow::Result<Option<Opened>> {
+    let out = arguments.out.as_deref();
+    if !arguments.resume {
+        if let Some(out) = out
+            && store::is_taken(out)?
+        {
+            return Err(store::StoreError::Exists {
+                path: out.to_owned(),
+            }
+            .into());
+        }
+        return Ok(None);
+    }
+    let folder = out.map_or_else(store::latest, Path::to_owned);
+    if arguments.dry_run {
+        return Ok(None);
+    }
+    Ok(store::resume(&folder)?)
+}
+
+/// Everything that is settled before anything is written.
+struct Resolved {
+    sweep: Sweep,
+    dataset: Dataset,
+    splits: Splits,
+    warnings: Vec<String>,
+}
+
+fn resolve(arguments: &SweepArguments, opened: Option<&Opened>) -> anyhow::Result<Resolved> {
+    if let Some(opened) = opened
+        && arguments.is_bare()
+    {
+        let sweep = serde_json::from_value(opened.record.sweep.clone())
+            .context("run.json holds a sweep that this version does not know")?;
+        return load(sweep);
+    }
+    let file = arguments.file.as_deref().map(read_sweep_file).transpose()?;
+    load(space::resolve(file, &arguments.overrides())?)
+}
+
+fn load(sweep: Sweep) -> anyhow::Result<Resolved> {
+    let dataset = data::load(&sweep.data)?;
+    let splits = data::split(&dataset, &sweep.data, sweep.search.seed)?;
+    let (sweep, warnings) = sweep.fit_to_rows(splits.smallest_training_rows())?;
+    Ok(Resolved {
+        sweep,
+        dataset,
+        splits,
+        warnings,
+    })
+}
+
+fn read_sweep_file(path: &Path) -> anyhow::Result<SweepFile> {
+    let shown = path.display();
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| Usage(format!("cannot read the sweep file {shown}: {error}")))?;
+    Ok(SweepFile {
+        path: path.to_owned(),
+        text,
+    })
+}
+
+/// The run's folder, new or gone on with, and the plan that it keeps to.
+fn begin(
+    arguments: &SweepArguments,
+    study: &Study<'_>,
+    opened: Option<Opened>,
+) -> anyhow::Result<(Run, PlanRecord)> {
+    if let Some(opened) = opened {
+        let folder = opened.run.folder().display().to_string();
+        study.check_same(&folder, &opened.record)?;
+        if let Some(warning) = study.other_machine(&opened.record) {
+            eprintln!("warning: {warning}");
+        }
+        if opened.torn_bytes > 0 {
+            let bytes = opened.torn_bytes;
+            eprintln!("warning: {bytes} bytes of a torn last line were cut off in {folder}");
+        }
+        return Ok((opened.run, opened.record.plan));
+    }
+    study.check_capacity()?;
+    let name = &study.dataset.name;
+    let folder = arguments
+        .out
+        .clone()
+        .unwrap_or_else(|| store::default_folder(name));
+    let record = study.record();
+    Ok((store::create(&folder, &record)?, record.plan))
+}
+
+fn train(
+    arguments: &SweepArguments,
+    study: &Study<'_>,
+    mut run: Run,
+    plan: &PlanRecord,
+    started: Instant,
+) -> anyhow::Result<ExitCode> {
+    let reader = run.reader();
+    if let Some(summary) = reader.summary()? {
+        if !arguments.quiet {
+            eprintln!(
+                "{} is finished; nothing is left to do",
+                reader.folder().display()
+            );
+        }
+        return print_results(arguments, study, &reader, &summary);
+    }
+    let stop = stop_on_signals()?;
+    let mut progress = progress(arguments, study, &reader)?;
+    let mut control = Control {
+        observer: &mut progress,
+        stop: &stop,
+        checkpoint_every: Duration::from_secs(arguments.checkpoint_every),
+        started,
+    };
+    let ending = study.run(&mut run, plan, &mut control);
+    progress.clear();
+    match ending? {
+        Ending::Finished(summary) => print_results(arguments, study, &reader, &summary),
+        Ending::Interrupted => {
+            eprintln!("{}", interrupted_text(reader.folder()));
+            Ok(ExitCode::from(INTERRUPTED))
+        }
+    }
+}
+
+fn interrupted_text(folder: &Path) -> String {
+    let shown = folder.display();
+    format!(
+        "interrupted; what was done is in {shown}: go on with `regatta sweep --resume --out {shown}`"
+    )
+}
+
+/// A flag that Ctrl-C and a polite kill set. The second Ctrl-C ends the process at once.
+fn stop_on_signals() -> anyhow::Result<Arc<AtomicBool>> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let flag = Arc::clone(&stop);
+    ctrlc::set_handler(move || {
+        if flag.swap(true, Ordering::SeqCst) {
+            std::process::exit(i32::from(INTERRUPTED));
+        }
+    })
+    .context("cannot listen to Ctrl-C")?;
+    Ok(stop)
+}
+
+fn progress(
+    arguments: &SweepArguments,
+    study: &Study<'_>,
+    reader: &RunReader,
+) -> anyhow::Result<Progress> {
+    let expected = Expected {
+        trials: study.trials(),
+        rows_per_trial: study.rows_per_trial_epoch() * u64::from(study.sweep.train.epochs),
+        objective: study.sweep.train.objective.clone(),
+    };
+    let quiet = arguments.quiet;
+    let mut progress = Progress::new(expected, quiet);
+    let mut recorded = 0;
+    for trial in reader.trials()? {
+        trial?;
+        recorded += 1;
+    }
+    progress.skip(recorded);
+    if !quiet {
+        let name = &study.dataset.name;
+        let (trials, members) = (
+            study.trials(),
+            study.trials() * study.members_per_trial().count(),
+        );
+        let adapter = study.engine.adapter();
+        progress.line(&format!(
+            "{name}: {} trials, {} members on {} ({}), run in {}",
+            count_text(trials),
+            count_text(members),
+            adapter.name,
+            adapter.engine,
+            reader.folder().display()
+        ));
+        if recorded > 0 {
+            progress.line(&format!("{recorded} trials are on record already"));
+        }
+    }
+    Ok(progress)
+}
+
+/// Prints the leaderboard and the summary, or the JSON. When every trial diverged the study has no
+/// result, and the exit code says so.
+fn print_results(
+    arguments: &SweepArguments,
+    study: &Study<'_>,
+    reader: &RunReader,
+    summary: &SummaryRecord,
+) -> anyhow::Result<ExitCode> {
+    if arguments.json {
+        output::print_json(summary)?;
+    } else {
+        let objective = &study.sweep.train.objective;
+        let best = best_trials(reader, objective)?;
+        let table = leaderboard(&best, summary.trials, objective, output::table_style());
+        let folder = reader.folder().display();
+        output::print(&format!(
+            "{table}\n{}run      {folder} (`regatta report {folder}` makes a page of it)\n",
+            summary_text(summary)
+        ))?;
+    }
+    if summary.best.is_none() {
+        eprintln!("error: no trial is complete: every one diverged; try lower learning rates");
+        return Ok(ExitCode::from(FAILED));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The best few trials, best first, read one by one.
+fn best_trials(reader: &RunReader, objective: &str) -> anyhow::Result<Vec<TrialRecord>> {
+    let goal = Goal::of_metric(objective);
+    let mut best: Vec<TrialRecord> = Vec::new();
+    for trial in reader.trials()? {
+        let trial = trial?;
+        if Score::of(&trial, objective).value.is_none() {
+            continue;
+        }
+        best.push(trial);
+        if best.len() == 2 * SHOWN_TRIALS {
+            best = ranked(best, objective, goal);
+        }
+    }
+    Ok(ranked(best, objective, goal))
+}
+
+fn ranked(trials: Vec<TrialRecord>, objective: &str, goal: Goal) -> Vec<TrialRecord> {
+    let order = crate::report::rank(&trials, objective, goal);
+    order.into_iter().take(SHOWN_TRIALS).cloned().collect()
+}
+
+fn dry_run(arguments: &SweepArguments, study: &Study<'_>) -> anyhow::Result<ExitCode> {
+    study.check_capacity()?;
+    let estimate = estimate(study)?;
+    if arguments.json {
+        output::print_json(&estimate)?;
+    } else {
+        output::print(&estimate_text(study, &estimate))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn estimate_text(study: &Study<'_>, estimate: &Estimate) -> String {
+    let adapter = study.engine.adapter();
+    let per_trial = study.members_per_trial();
+    let mebibytes = |bytes: u64| format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20));
+    let lines = [
+        ("trials", count_text(estimate.trials)),
+        (
+            "members",
+            format!(
+                "{} ({} a trial: {} folds x {} repeats)",
+                count_text(estimate.members),
+                per_trial.count(),
+                per_trial.folds,
+                per_trial.repeats
+            ),
+        ),
+        (
+            "cohorts",
+            format!("{} (networks of one shape)", estimate.cohorts),
+        ),
+        (
+            "waves",
+            format!("{} (members trained at once)", estimate.waves),
+        ),
+        (
+            "memory",
+            format!(
+                "{} for the largest wave, {} for the data",
+                mebibytes(estimate.wave_bytes),
+                mebibytes(estimate.data_bytes)
+            ),
+        ),
+        (
+            "work",
+            format!(
+                "{} trial-samples, {:.3} TFLOP",
+                count_text(estimate.trial_samples),
+                estimate.flops / 1e12
+            ),
+        ),
+        (
+            "time",
+            format!(
+                "about {} of training on {} ({}), from a probe of a few steps; evaluation and refit come on top",
+                duration_text(estimate.train_s),
+                adapter.name,
+                adapter.engine
+            ),
+        ),
+    ];
+    let text: Vec<String> = lines.iter().map(|(k, v)| format!("{k:<8} {v}\n")).collect();
+    text.concat()
+}

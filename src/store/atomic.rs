@@ -1,0 +1,76 @@
+//! Whole files: written beside their place, synced, and renamed into it.
+
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write};
+use std::path::Path;
+
+use super::StoreError;
+
+/// Beginning of the names of files that are being written.
+const PREFIX: &str = ".regatta-part-";
+
+/// Replaces the file at `path` by what `fill` writes. On an error the old file stays, and nothing
+/// new is left.
+pub fn write<E: From<StoreError>>(
+    path: &Path,
+    fill: impl FnOnce(&mut BufWriter<&File>) -> Result<(), E>,
+) -> Result<(), E> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(PREFIX);
+    // Temporary files are private by default; a run is as readable as any new file.
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    let part = builder
+        .tempfile_in(folder)
+        .map_err(StoreError::io("write", path))?;
+    let mut writer = BufWriter::new(part.as_file());
+    fill(&mut writer)?;
+    writer.flush().map_err(StoreError::io("write", path))?;
+    drop(writer);
+    part.as_file()
+        .sync_all()
+        .map_err(StoreError::io("write", path))?;
+    part.persist(path)
+        .map_err(|error| StoreError::io("write", path)(error.error))?;
+    // The new name itself must survive a power loss, too.
+    #[cfg(unix)]
+    File::open(folder)
+        .and_then(|folder| folder.sync_all())
+        .map_err(StoreError::io("write", path))?;
+    Ok(())
+}
+
+/// Replaces the file at `path` by these bytes.
+pub fn write_bytes(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+    write(path, |writer| {
+        writer
+            .write_all(bytes)
+            .map_err(StoreError::io("write", path))
+    })
+}
+
+/// Removes what a killed process left half written in `folder`.
+pub fn remove_parts(folder: &Path) -> Result<(), StoreError> {
+    for path in entries(folder)? {
+        if is_part(&path) {
+            fs::remove_file(&path).map_err(StoreError::io("remove", &path))?;
+        }
+    }
+    Ok(())
+}
+
+/// The folder holds nothing, or only what a killed process left half written.
+pub fn is_empty(folder: &Path) -> Result<bool, StoreError> {
+    Ok(entries(folder)?.iter().all(|path| is_part(path)))
+}
+
+fn entries(folder: &Path) -> Result<Vec<std::path::PathBuf>, StoreError> {
+    let list = || -> io::Result<_> { fs::read_dir(folder)?.map(|e| Ok(e?.path())).collect() };
+    list().map_err(StoreError::io("read", folder))
+}
+
+fn is_part(path: &Path) -> bool {
+    let name = path.file_name().and_then(|name| name.to_str());
+    name.is_some_and(|name| name.starts_with(PREFIX))
+}

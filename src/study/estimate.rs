@@ -1,0 +1,131 @@
+//! What a study would cost, without training it.
+
+use std::time::{Duration, Instant};
+
+use super::{Generation, Study, StudyError};
+use crate::engine::WaveSetup;
+use crate::plan::{self, Wave};
+use crate::train::Member;
+
+/// How long a probe of each shape may take.
+const PROBE: Duration = Duration::from_millis(100);
+/// Waves that are probed at most; the others are taken to be like them.
+const PROBED_WAVES: usize = 8;
+
+/// What `--dry-run` prints.
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
+pub struct Estimate {
+    /// Trials.
+    pub trials: u64,
+    /// Members: trials x folds x repeats.
+    pub members: u64,
+    /// Shapes of networks.
+    pub cohorts: u64,
+    /// Groups that are trained at once.
+    pub waves: u64,
+    /// Parameters and moments of the largest wave, in bytes.
+    pub wave_bytes: u64,
+    /// The rows, stored once, in bytes.
+    pub data_bytes: u64,
+    /// Training rows that all members will see.
+    pub trial_samples: u64,
+    /// Useful floating-point operations of the training.
+    pub flops: f64,
+    /// Time to train all members, in seconds, from a probe of a few steps; evaluation and the
+    /// refit come on top.
+    pub train_s: f64,
+}
+
+/// Lays the study out and times a few steps of networks that are thrown away.
+///
+/// # Errors
+/// When a network does not fit the adapter.
+pub fn estimate(study: &Study<'_>) -> Result<Estimate, StudyError> {
+    let mut cost = Cost::new(study);
+    for generation in study.generations(study.engine.limits()) {
+        cost.add(study, &generation)?;
+    }
+    let trials = study.trials();
+    let train_s = cost.flops / (cost.probed_flops / cost.probed_s);
+    Ok(Estimate {
+        trials,
+        members: trials * study.members_per_trial().count(),
+        cohorts: cost.shapes.len() as u64,
+        waves: cost.waves,
+        wave_bytes: cost.wave_bytes,
+        data_bytes: study.dataset.features.bytes(),
+        trial_samples: cost.samples,
+        flops: cost.flops,
+        train_s,
+    })
+}
+
+struct Cost {
+    shapes: std::collections::BTreeSet<crate::train::Shape>,
+    waves: u64,
+    wave_bytes: u64,
+    samples: u64,
+    flops: f64,
+    probed_waves: usize,
+    probed_flops: f64,
+    probed_s: f64,
+    rows: Vec<u64>,
+    epochs: u64,
+}
+
+impl Cost {
+    fn new(study: &Study<'_>) -> Self {
+        let rows = study.splits.folds.iter().map(|f| f.train.len() as u64);
+        Self {
+            shapes: std::collections::BTreeSet::new(),
+            waves: 0,
+            wave_bytes: 0,
+            samples: 0,
+            flops: 0.0,
+            probed_waves: 0,
+            probed_flops: 0.0,
+            probed_s: 0.0,
+            rows: rows.collect(),
+            epochs: u64::from(study.sweep.train.epochs),
+        }
+    }
+
+    fn add(&mut self, study: &Study<'_>, generation: &Generation) -> Result<(), StudyError> {
+        for wave in &generation.waves {
+            let new_shape = self.shapes.insert(wave.shape.clone());
+            self.waves += 1;
+            let bytes = |m: &Member| plan::member_bytes(&wave.shape, &m.hyperparameters);
+            self.wave_bytes = self.wave_bytes.max(wave.members.iter().map(bytes).sum());
+            let rows = |m: &Member| self.rows[m.id.fold as usize] * self.epochs;
+            let samples: u64 = wave.members.iter().map(rows).sum();
+            self.samples += samples;
+            self.flops += samples as f64 * wave.shape.flops_per_sample() as f64;
+            if new_shape && self.probed_waves < PROBED_WAVES {
+                self.probed_waves += 1;
+                self.probe(study, wave)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Times members from all over the wave, so that every batch size and optimizer has its part.
+    fn probe(&mut self, study: &Study<'_>, wave: &Wave) -> Result<(), StudyError> {
+        study.engine.capacity(&wave.shape)?;
+        let every = wave.members.len().div_ceil(16).max(1);
+        // An odd stride, so that a grid's fastest parameters are not always at the same value.
+        let every = every + usize::from(every.is_multiple_of(2));
+        let members: Vec<Member> = wave.members.iter().copied().step_by(every).collect();
+        let mut running = study.engine.start(WaveSetup {
+            data: study.data(),
+            shape: &wave.shape,
+            members: &members,
+            seed: study.sweep.search.seed,
+        })?;
+        let begin = Instant::now();
+        running.train(1, &|| begin.elapsed() >= PROBE)?;
+        self.probed_s += begin.elapsed().as_secs_f64();
+        let samples: u64 = running.status().iter().map(|s| s.samples).sum();
+        self.probed_flops += samples as f64 * wave.shape.flops_per_sample() as f64;
+        Ok(())
+    }
+}

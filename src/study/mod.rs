@@ -1,0 +1,448 @@
+//! A study: ask -> plan -> train -> tell -> store. Where the layers meet.
+//!
+//! Trials come from the sampler a generation at a time, are laid out in waves, trained, and written
+//! as they finish; nothing of a finished trial stays in memory but its score. A study that is gone
+//! on with proposes and plans the same trials again and skips the waves whose trials are all there.
+
+mod assembly;
+mod estimate;
+mod finish;
+mod observer;
+mod tally;
+mod wave;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::data::{Dataset, Splits};
+use crate::engine::{Engine, EngineError, TrainingData};
+use crate::plan::{self, Limits, MembersPerTrial, PlannedTrial, Wave};
+use crate::report::ReportError;
+use crate::search::{Grid, Proposal, Sampler};
+use crate::space::{Sweep, assign};
+use crate::store::{
+    AdapterRecord, DataRecord, PlanRecord, Run, RunRecord, SCHEMA_VERSION, StoreError,
+    SummaryRecord, TrialRecord, WaveRecord,
+};
+use crate::train::{Hyperparameters, Shape};
+
+use assembly::Assembly;
+use tally::Tally;
+use wave::{WaveEnd, WaveResult};
+
+pub use estimate::{Estimate, estimate};
+pub use observer::{Event, Observer, Silent};
+
+/// Trials that a sampler without results of its own is asked for at once.
+const GENERATION_TRIALS: usize = 1024;
+
+/// Why a study cannot go on.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StudyError {
+    /// The engine failed.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// The run could not be written or read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// `cv_results.csv` could not be made.
+    #[error(transparent)]
+    Report(#[from] ReportError),
+    /// The run was made from another sweep, data or seed.
+    #[error(
+        "{run} was begun with another {what} ({stored}) than this one ({given}); resume it with the settings it was begun with, or name another folder with --out"
+    )]
+    OtherRun {
+        /// The folder.
+        run: String,
+        /// What differs.
+        what: &'static str,
+        /// As it was.
+        stored: String,
+        /// As it is now.
+        given: String,
+    },
+    /// A wave of the recorded plan does not fit.
+    #[error("trial {trial} of the run is not one that the sweep proposes; the run is damaged")]
+    UnknownTrial {
+        /// The trial.
+        trial: u64,
+    },
+}
+
+impl StudyError {
+    /// The mistake is in what was asked for, not in the work.
+    pub fn is_usage(&self) -> bool {
+        match self {
+            Self::Engine(error) => error.is_usage(),
+            Self::Store(error) => error.is_usage(),
+            Self::OtherRun { .. } => true,
+            Self::Report(_) | Self::UnknownTrial { .. } => false,
+        }
+    }
+}
+
+/// What a study is made of. Everything is settled before it begins.
+#[derive(Clone, Copy)]
+pub struct Study<'s> {
+    /// The resolved sweep.
+    pub sweep: &'s Sweep,
+    /// The rows.
+    pub dataset: &'s Dataset,
+    /// Their folds.
+    pub splits: &'s Splits,
+    /// What trains.
+    pub engine: &'s dyn Engine,
+}
+
+/// How a study is watched and stopped.
+pub struct Control<'c> {
+    /// Hears what happens.
+    pub observer: &'c mut dyn Observer,
+    /// Set from anywhere to stop at the next step: what is finished is kept, the rest is in the
+    /// checkpoint.
+    pub stop: &'c AtomicBool,
+    /// How often the unfinished wave is written to the disk.
+    pub checkpoint_every: Duration,
+    /// When the process began, for the wall time.
+    pub started: Instant,
+}
+
+/// How a study ended.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Ending {
+    /// All trials are there.
+    Finished(Box<SummaryRecord>),
+    /// `stop` was set.
+    Interrupted,
+}
+
+impl<'s> Study<'s> {
+    /// Trials the sampler proposes in all.
+    pub fn trials(&self) -> u64 {
+        Grid::new(&self.sweep.space).total().unwrap_or(0)
+    }
+
+    /// Members that every trial has.
+    pub fn members_per_trial(&self) -> MembersPerTrial {
+        MembersPerTrial {
+            repeats: self.sweep.data.repeats,
+            folds: self.sweep.data.folds_count(),
+        }
+    }
+
+    /// Training rows that all members see in one epoch of one trial, summed.
+    pub fn rows_per_trial_epoch(&self) -> u64 {
+        let rows: usize = self.splits.folds.iter().map(|fold| fold.train.len()).sum();
+        rows as u64 * u64::from(self.sweep.data.repeats)
+    }
+
+    /// The generations of the study: proposals, and their waves under these limits.
+    pub fn generations(&self, limits: Limits) -> impl Iterator<Item = Generation> + use<'s> {
+        let (study, mut grid, mut next_wave) = (*self, Grid::new(&self.sweep.space), 0);
+        std::iter::from_fn(move || {
+            let proposals = grid.propose(GENERATION_TRIALS);
+            if proposals.is_empty() {
+                return None;
+            }
+            let planned: Vec<PlannedTrial> = proposals.iter().map(|p| study.planned(p)).collect();
+            let waves = plan::waves(&planned, study.members_per_trial(), limits, next_wave);
+            next_wave += waves.len() as u64;
+            Some(Generation { proposals, waves })
+        })
+    }
+
+    fn planned(&self, proposal: &Proposal) -> PlannedTrial {
+        let assignment = assign(&self.sweep.space, &proposal.params);
+        let (inputs, outputs) = (self.dataset.features.columns(), self.dataset.classes());
+        PlannedTrial {
+            trial: proposal.trial,
+            shape: Shape::new(inputs, &assignment.hidden(), outputs),
+            hyperparameters: Hyperparameters::from_assignment(&assignment),
+        }
+    }
+
+    fn data(&self) -> TrainingData<'s> {
+        TrainingData {
+            dataset: self.dataset,
+            splits: self.splits,
+        }
+    }
+
+    /// Checks that every network of the study fits the adapter, before anything is written.
+    ///
+    /// # Errors
+    /// The engine's reason.
+    pub fn check_capacity(&self) -> Result<(), StudyError> {
+        let mut checked = BTreeSet::new();
+        for generation in self.generations(self.engine.limits()) {
+            for wave in generation.waves {
+                if !checked.contains(&wave.shape) {
+                    self.engine.capacity(&wave.shape)?;
+                    checked.insert(wave.shape);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What `run.json` holds of a study that begins now.
+    pub fn record(&self) -> RunRecord {
+        let limits = self.engine.limits();
+        RunRecord {
+            schema_version: SCHEMA_VERSION,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            created: jiff::Timestamp::now()
+                .strftime("%Y-%m-%dT%H:%M:%SZ")
+                .to_string(),
+            sweep: serde_json::to_value(self.sweep).expect("a sweep is plain JSON"),
+            seed: self.sweep.search.seed.0,
+            data: self.data_record(),
+            adapter: adapter_record(self.engine),
+            plan: PlanRecord {
+                trials: self.trials(),
+                members_per_trial: self.members_per_trial().count(),
+                wave_bytes: limits.wave_bytes,
+                wave_members: limits.wave_members,
+            },
+        }
+    }
+
+    fn data_record(&self) -> DataRecord {
+        let test_rows = self.splits.refit.validation.len() as u64;
+        DataRecord {
+            name: self.dataset.name.clone(),
+            fingerprint: self.dataset.fingerprint(),
+            rows: self.splits.refit.train.len() as u64,
+            test_rows,
+            features: self.dataset.features.columns() as u64,
+            classes: self.dataset.class_names.clone(),
+        }
+    }
+
+    /// Checks that a run that is gone on with is of this very study.
+    ///
+    /// # Errors
+    /// [`StudyError::OtherRun`] names what differs.
+    pub fn check_same(&self, folder: &str, stored: &RunRecord) -> Result<(), StudyError> {
+        let given = self.record();
+        let compared = [
+            ("sweep", first_difference(&stored.sweep, &given.sweep)),
+            (
+                "data",
+                differ(&stored.data.fingerprint, &given.data.fingerprint),
+            ),
+            (
+                "engine",
+                differ(&stored.adapter.engine, &given.adapter.engine),
+            ),
+        ];
+        for (what, difference) in compared {
+            if let Some((stored, given)) = difference {
+                return Err(StudyError::OtherRun {
+                    run: folder.to_owned(),
+                    what,
+                    stored,
+                    given,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// A warning where a run is gone on with on another adapter than it was begun on: bits are
+    /// promised on the same one only.
+    pub fn other_machine(&self, stored: &RunRecord) -> Option<String> {
+        let (now, then) = (adapter_record(self.engine), &stored.adapter);
+        let describe = |adapter: &AdapterRecord| {
+            let variants: Vec<&str> = adapter.variants.values().map(String::as_str).collect();
+            format!("{} ({})", adapter.name, variants.join(", "))
+        };
+        let (now, then) = (describe(&now), describe(then));
+        (now != then).then(|| {
+            format!("the run was begun on {then} and goes on on {now}: its last bits may differ from those of one machine")
+        })
+    }
+
+    /// Trains all trials that the run does not hold yet, and ends it.
+    ///
+    /// # Errors
+    /// When the engine or the disk fails. What was written stays, and can be gone on with.
+    pub fn run(
+        &self,
+        run: &mut Run,
+        plan: &PlanRecord,
+        control: &mut Control<'_>,
+    ) -> Result<Ending, StudyError> {
+        let tally = Tally::read(&run.reader(), &self.sweep.train.objective)?;
+        let mut session = Session {
+            study: *self,
+            run,
+            tally,
+            control,
+            resumed: false,
+            marked: None,
+        };
+        let limits = Limits {
+            wave_bytes: plan.wave_bytes,
+            wave_members: plan.wave_members,
+        };
+        for generation in self.generations(limits) {
+            if session.generation(generation)? == WaveEnd::Interrupted {
+                return Ok(Ending::Interrupted);
+            }
+        }
+        session.finish()
+    }
+}
+
+/// Trials that are proposed together, and their waves.
+#[derive(Clone, Debug)]
+pub struct Generation {
+    /// What the sampler proposed.
+    pub proposals: Vec<Proposal>,
+    /// Their members, laid out.
+    pub waves: Vec<Wave>,
+}
+
+/// One process at work on a study.
+struct Session<'a, 'c, 's> {
+    study: Study<'s>,
+    run: &'a mut Run,
+    tally: Tally,
+    control: &'a mut Control<'c>,
+    /// The checkpoint that an earlier process left has been looked at.
+    resumed: bool,
+    /// When the last wave ended.
+    marked: Option<Instant>,
+}
+
+impl Session<'_, '_, '_> {
+    fn generation(&mut self, generation: Generation) -> Result<WaveEnd, StudyError> {
+        let proposals: BTreeMap<u64, &Proposal> =
+            generation.proposals.iter().map(|p| (p.trial, p)).collect();
+        let mut assembly = Assembly::new(self.study.members_per_trial());
+        for wave in &generation.waves {
+            let trials = wave.members.iter().map(|member| member.id.trial);
+            if trials.clone().all(|trial| self.tally.holds(trial)) {
+                continue;
+            }
+            self.begin_wave(wave)?;
+            let stored = self.stored_wave(wave.number, false)?;
+            let epochs = self.study.sweep.train.epochs;
+            match self.train(wave, epochs, stored)? {
+                WaveResult::Interrupted => return Ok(WaveEnd::Interrupted),
+                WaveResult::Finished(done) => {
+                    let finished = assembly.add(wave, &proposals, done.outcomes);
+                    self.write_wave(done.record, finished)?;
+                }
+            }
+        }
+        Ok(WaveEnd::Finished)
+    }
+
+    /// The first wave that is trained in this process may be one that an earlier process did in
+    /// part: what is on record of it and of later ones is forgotten.
+    fn begin_wave(&mut self, wave: &Wave) -> Result<(), StudyError> {
+        if !self.resumed {
+            self.run.forget_waves_from(wave.number)?;
+        }
+        Ok(())
+    }
+
+    /// The checkpoint of this wave. Only the first wave of a process can have one.
+    fn stored_wave(
+        &mut self,
+        wave: u64,
+        refit: bool,
+    ) -> Result<Option<crate::store::Checkpoint>, StudyError> {
+        if std::mem::replace(&mut self.resumed, true) {
+            return Ok(None);
+        }
+        let stored = self.run.checkpoint()?;
+        Ok(stored.filter(|c| c.header.wave == wave && c.header.refit == refit))
+    }
+
+    /// Writes a wave's trials, but for those that an earlier process wrote before it was killed.
+    fn write_wave(
+        &mut self,
+        mut wave: WaveRecord,
+        finished: Vec<TrialRecord>,
+    ) -> Result<(), StudyError> {
+        wave.trials = finished.len() as u64;
+        let new: Vec<TrialRecord> = finished
+            .into_iter()
+            .filter(|trial| !self.tally.holds(trial.trial))
+            .collect();
+        self.run.append(&wave, &new)?;
+        self.run.remove_checkpoint()?;
+        for trial in new {
+            self.control.observer.on(Event::TrialFinished(&trial));
+            self.tally.add(trial);
+        }
+        Ok(())
+    }
+
+    fn stopped(&self) -> bool {
+        self.control.stop.load(Ordering::Relaxed)
+    }
+
+    /// Seconds since the last call, or since the process began.
+    fn lap(&mut self) -> f64 {
+        let now = Instant::now();
+        let since = self.marked.replace(now).unwrap_or(self.control.started);
+        now.duration_since(since).as_secs_f64()
+    }
+}
+
+/// The engine's adapter as a record.
+pub fn adapter_record(engine: &dyn Engine) -> AdapterRecord {
+    let adapter = engine.adapter();
+    AdapterRecord {
+        name: adapter.name,
+        backend: adapter.backend,
+        driver: adapter.driver,
+        engine: adapter.engine,
+        limits: adapter.limits,
+        variants: adapter.variants,
+    }
+}
+
+fn differ(stored: &str, given: &str) -> Option<(String, String)> {
+    (stored != given).then(|| (stored.to_owned(), given.to_owned()))
+}
+
+/// The first place where two JSON values differ: its path with either value.
+fn first_difference(
+    stored: &serde_json::Value,
+    given: &serde_json::Value,
+) -> Option<(String, String)> {
+    use serde_json::Value;
+    if stored == given {
+        return None;
+    }
+    if let (Value::Object(a), Value::Object(b)) = (stored, given) {
+        let none = Value::Null;
+        for key in a.keys().chain(b.keys()) {
+            let pair = (a.get(key).unwrap_or(&none), b.get(key).unwrap_or(&none));
+            if let Some((a, b)) = first_difference(pair.0, pair.1) {
+                return Some((format!("{key}: {a}"), format!("{key}: {b}")));
+            }
+        }
+    }
+    let short = |value: &Value| {
+        let text = value.to_string();
+        let cut: String = text.chars().take(80).collect();
+        if cut.len() < text.len() {
+            cut + "..."
+        } else {
+            cut
+        }
+    };
+    Some((short(stored), short(given)))
+}

@@ -1,0 +1,424 @@
+//! The study loop with a scripted engine: nothing is trained, and every result is known.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use super::*;
+use crate::data::{self, DataConfig};
+use crate::engine::{
+    AdapterDescription, Evaluation, MemberSnapshot, MemberStatus, Part, Progress, Running,
+    WaveSetup,
+};
+use crate::space::{Overrides, resolve};
+use crate::store::{self, TrialState};
+use crate::train::{Member, REFIT};
+
+/// Its members are right in as many of 100 rows as their trial's script says.
+struct Scripted {
+    limits: Limits,
+    /// Correct rows of a trial's members; `None` diverges in the second epoch.
+    correct: fn(u64) -> Option<u64>,
+    /// Pauses that `stop` is set after.
+    stop_after: usize,
+    trained: AtomicUsize,
+    stop: AtomicBool,
+}
+
+struct ScriptedWave<'e> {
+    engine: &'e Scripted,
+    members: Vec<MemberSnapshot>,
+    kept: Vec<Member>,
+}
+
+fn scripted(correct: fn(u64) -> Option<u64>, wave_members: u64) -> Scripted {
+    Scripted {
+        limits: Limits {
+            wave_bytes: u64::MAX,
+            wave_members,
+        },
+        correct,
+        stop_after: usize::MAX,
+        trained: AtomicUsize::new(0),
+        stop: AtomicBool::new(false),
+    }
+}
+
+impl Engine for Scripted {
+    fn adapter(&self) -> AdapterDescription {
+        AdapterDescription {
+            name: "scripted".to_owned(),
+            backend: "none".to_owned(),
+            driver: "none".to_owned(),
+            engine: "cpu".to_owned(),
+            limits: BTreeMap::new(),
+            variants: BTreeMap::new(),
+        }
+    }
+
+    fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    fn capacity(&self, _shape: &Shape) -> Result<u64, EngineError> {
+        Ok(self.limits.wave_members)
+    }
+
+    fn start<'r>(&'r self, wave: WaveSetup<'r>) -> Result<Box<dyn Running + 'r>, EngineError> {
+        let snapshot = |member: &Member| MemberSnapshot {
+            id: member.id,
+            parameters: vec![0.0; wave.shape.parameters()],
+            moments: Vec::new(),
+            steps: 0,
+            samples: 0,
+            epoch: 0,
+            cursor: 0,
+            loss_sum: 0.0,
+            train_loss: f64::NAN,
+            diverged: false,
+        };
+        Ok(Box::new(ScriptedWave {
+            engine: self,
+            members: wave.members.iter().map(snapshot).collect(),
+            kept: wave.members.to_vec(),
+        }))
+    }
+}
+
+impl Running for ScriptedWave<'_> {
+    fn train(
+        &mut self,
+        epoch: u32,
+        _pause: &(dyn Fn() -> bool + Sync),
+    ) -> Result<Progress, EngineError> {
+        if self.engine.trained.fetch_add(1, Ordering::Relaxed) >= self.engine.stop_after {
+            self.engine.stop.store(true, Ordering::Relaxed);
+            return Ok(Progress::Paused);
+        }
+        for member in self.members.iter_mut().filter(|m| !m.diverged) {
+            member.samples += u64::from(epoch - member.epoch) * 10;
+            member.steps += u64::from(epoch - member.epoch);
+            member.epoch = epoch;
+            member.train_loss = 1.0 / f64::from(epoch);
+            member.diverged = epoch == 2 && (self.engine.correct)(member.id.trial).is_none();
+        }
+        Ok(Progress::Reached)
+    }
+
+    fn status(&self) -> Vec<MemberStatus> {
+        let status = |m: &MemberSnapshot| MemberStatus {
+            epoch: m.epoch,
+            train_loss: m.train_loss,
+            samples: m.samples,
+            steps: m.steps,
+            diverged: m.diverged,
+        };
+        self.members.iter().map(status).collect()
+    }
+
+    fn evaluate(&mut self, part: Part) -> Result<Vec<Option<Evaluation>>, EngineError> {
+        let evaluate = |m: &MemberSnapshot| {
+            let correct = (self.engine.correct)(m.id.trial)?;
+            let refit_bonus = u64::from(m.id.fold == REFIT);
+            (!m.diverged).then(|| Evaluation {
+                rows: 100,
+                loss_sum: if part == Part::Training { 10.0 } else { 50.0 },
+                true_positives: vec![correct + refit_bonus, 0],
+                predicted: vec![100, 0],
+                actual: vec![correct + refit_bonus, 100 - correct - refit_bonus],
+            })
+        };
+        // A diverging trial is still evaluated in its first epoch.
+        let or_empty = |m: &MemberSnapshot| match evaluate(m) {
+            None if !m.diverged => Some(Evaluation {
+                rows: 100,
+                true_positives: vec![0, 0],
+                predicted: vec![100, 0],
+                actual: vec![0, 100],
+                loss_sum: 1.0,
+            }),
+            evaluation => evaluation,
+        };
+        Ok(self.members.iter().map(or_empty).collect())
+    }
+
+    fn keep(&mut self, slots: &[usize]) {
+        self.members = slots
+            .iter()
+            .map(|&slot| self.members[slot].clone())
+            .collect();
+        self.kept = slots.iter().map(|&slot| self.kept[slot]).collect();
+    }
+
+    fn copy(&mut self, _from: usize, _to: usize) -> Result<(), EngineError> {
+        unreachable!("no scheduler copies")
+    }
+
+    fn save(&self) -> Result<Vec<MemberSnapshot>, EngineError> {
+        Ok(self.members.clone())
+    }
+
+    fn load(&mut self, snapshots: &[MemberSnapshot]) -> Result<(), EngineError> {
+        self.kept
+            .retain(|member| snapshots.iter().any(|s| s.id == member.id));
+        self.members = snapshots.to_vec();
+        Ok(())
+    }
+
+    fn members(&self) -> Vec<Member> {
+        self.kept.clone()
+    }
+
+    fn weights(&self, slot: usize) -> Result<Vec<f32>, EngineError> {
+        Ok(self.members[slot].parameters.clone())
+    }
+}
+
+/// A study of iris: 3 folds, 3 epochs, as many learning rates as asked.
+struct Iris {
+    sweep: Sweep,
+    dataset: Dataset,
+    splits: Splits,
+}
+
+fn iris(settings: &[&str]) -> Iris {
+    let overrides = Overrides {
+        data: Some("iris".to_owned()),
+        set: settings.iter().map(|&s| s.to_owned()).collect(),
+        epochs: Some(3),
+        folds: Some(3),
+        ..Overrides::default()
+    };
+    let sweep = resolve(None, &overrides).unwrap();
+    let config: &DataConfig = &sweep.data;
+    let dataset = data::load(config).unwrap();
+    let splits = data::split(&dataset, config, sweep.search.seed).unwrap();
+    Iris {
+        sweep,
+        dataset,
+        splits,
+    }
+}
+
+const TWELVE: [&str; 3] = [
+    "learning_rate=log:1e-3..1e-1:6",
+    "batch_size=16,32",
+    "optimizer=sgd",
+];
+
+struct Done {
+    ending: Ending,
+    trials: Vec<TrialRecord>,
+    lines: String,
+    csv: String,
+}
+
+/// Runs a study in `folder`, going on with what is there.
+fn run_in(folder: &std::path::Path, iris: &Iris, engine: &Scripted) -> Done {
+    let study = Study {
+        sweep: &iris.sweep,
+        dataset: &iris.dataset,
+        splits: &iris.splits,
+        engine,
+    };
+    let mut run = match store::resume(folder).unwrap() {
+        Some(opened) => opened.run,
+        None => store::create(folder, &study.record()).unwrap(),
+    };
+    let plan = run.reader().run().unwrap().plan;
+    let mut control = Control {
+        observer: &mut Silent,
+        stop: &engine.stop,
+        checkpoint_every: Duration::from_secs(3600),
+        started: Instant::now(),
+    };
+    let ending = study.run(&mut run, &plan, &mut control).unwrap();
+    let read = |name: &str| std::fs::read_to_string(folder.join(name)).unwrap_or_default();
+    Done {
+        ending,
+        trials: run.reader().trials().unwrap().map(Result::unwrap).collect(),
+        lines: read("trials.jsonl"),
+        csv: without_times(&read("cv_results.csv")),
+    }
+}
+
+/// `cv_results.csv` without its first four columns, which are measured.
+fn without_times(csv: &str) -> String {
+    let rest = |line: &str| line.splitn(5, ',').nth(4).unwrap_or_default().to_owned() + "\n";
+    csv.lines().map(rest).collect()
+}
+
+fn run(iris: &Iris, engine: &Scripted) -> Done {
+    let folder = tempfile::tempdir().unwrap();
+    run_in(&folder.path().join("run"), iris, engine)
+}
+
+#[track_caller]
+fn summary(done: &Done) -> &SummaryRecord {
+    match &done.ending {
+        Ending::Finished(summary) => summary,
+        Ending::Interrupted => panic!("interrupted"),
+    }
+}
+
+#[test]
+fn records_hold_what_the_engine_reported() {
+    let done = run(&iris(&TWELVE), &scripted(|trial| Some(40 + trial), 1000));
+    assert_eq!(done.trials.len(), 12);
+    let trial = &done.trials[3];
+    assert_eq!(
+        (trial.trial, trial.state, trial.epochs),
+        (3, TrialState::Complete, 3)
+    );
+    assert_eq!((trial.samples, trial.steps), (90, 9));
+    assert_eq!(trial.metrics["val_accuracy"].folds, [Some(0.43); 3]);
+    assert_eq!(trial.metrics["val_loss"].mean, Some(0.5));
+    assert_eq!(trial.metrics["train_loss"].folds, [Some(0.1); 3]);
+    assert_eq!(
+        trial.curves["train_loss"][2],
+        [Some(1.0), Some(0.5), Some(1.0 / 3.0)]
+    );
+    let names: Vec<&String> = trial.params.keys().collect();
+    assert_eq!(names, ["learning_rate", "batch_size"]);
+}
+
+#[test]
+fn the_best_is_refitted_and_scored_once() {
+    let done = run(
+        &iris(&TWELVE),
+        &scripted(|trial| Some(90 - trial % 5), 1000),
+    );
+    let best = summary(&done).best.as_ref().unwrap();
+    assert_eq!(best.trial, 0, "ties go to the first");
+    assert_eq!(best.metrics["val_accuracy"].mean, Some(0.9));
+    assert_eq!(best.test_accuracy, Some(0.91));
+    assert_eq!(best.refit_epochs, Some(3));
+}
+
+#[test]
+fn diverged_members_leave_and_their_trials_are_unranked() {
+    let script = |trial| (trial != 0 && trial != 5).then_some(50 + trial);
+    let done = run(&iris(&TWELVE), &scripted(script, 1000));
+    assert_eq!(summary(&done).states[&TrialState::Diverged], 2);
+    let diverged = &done.trials[5];
+    assert_eq!(diverged.state, TrialState::Diverged);
+    assert_eq!(diverged.epochs, 1);
+    assert_eq!(diverged.metrics["val_accuracy"].mean, None);
+    assert_eq!(diverged.curves["train_loss"][0], [Some(1.0), None]);
+    assert_eq!(summary(&done).best.as_ref().unwrap().trial, 11);
+}
+
+#[test]
+fn when_all_diverge_there_is_no_best() {
+    let done = run(&iris(&TWELVE), &scripted(|_| None, 1000));
+    assert_eq!(summary(&done).best, None);
+    assert_eq!(summary(&done).states, [(TrialState::Diverged, 12)].into());
+}
+
+#[test]
+fn wave_sizes_change_nothing_but_the_wave_number() {
+    let (iris, script) = (iris(&TWELVE), |trial| Some(40 + trial * 7 % 13));
+    let expected = run(&iris, &scripted(script, 1000));
+    for wave_members in [1, 2, 3, 4, 7, 36] {
+        let mut done = run(&iris, &scripted(script, wave_members));
+        for trial in &mut done.trials {
+            trial.wave = 0;
+        }
+        assert_eq!(done.trials, expected.trials, "waves of {wave_members}");
+        assert_eq!(done.csv, expected.csv, "waves of {wave_members}");
+    }
+}
+
+/// Stops after every possible number of calls of `train`, in waves that cut trials apart too.
+#[test]
+fn a_study_stopped_anywhere_goes_on_to_the_same_records() {
+    let iris = iris(&TWELVE);
+    let script = |trial| (trial != 4).then_some(40 + trial * 7 % 13);
+    for wave_members in [2, 5, 12, 1000] {
+        let expected = run(&iris, &scripted(script, wave_members));
+        for stop_after in (0..60).step_by(if wave_members < 12 { 5 } else { 1 }) {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("run");
+            let mut engine = scripted(script, wave_members);
+            engine.stop_after = stop_after;
+            let first = run_in(&path, &iris, &engine);
+            let done = match first.ending {
+                Ending::Finished(_) => first,
+                Ending::Interrupted => run_in(&path, &iris, &scripted(script, wave_members)),
+            };
+            let what = format!("waves of {wave_members}, stopped after {stop_after}");
+            assert_eq!(done.lines, expected.lines, "{what}");
+            assert_eq!(done.csv, expected.csv, "{what}");
+            let samples = |done: &Done| summary(done).timing.trial_samples;
+            assert_eq!(samples(&done), samples(&expected), "{what}");
+        }
+    }
+}
+
+/// A kill while the trials of a wave are written leaves some of them.
+#[test]
+fn a_wave_whose_trials_are_there_in_part_is_completed() {
+    let (iris, script) = (iris(&TWELVE), |trial| Some(40 + trial));
+    let expected = run(&iris, &scripted(script, 18));
+    for left in 0..=12 {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("run");
+        run_in(&path, &iris, &scripted(script, 18));
+        let lines: String = expected.lines.split_inclusive('\n').take(left).collect();
+        std::fs::write(path.join("trials.jsonl"), lines).unwrap();
+        std::fs::remove_file(path.join("summary.json")).unwrap();
+        let done = run_in(&path, &iris, &scripted(script, 18));
+        assert_eq!(done.lines, expected.lines, "{left} lines were left");
+        assert_eq!(
+            summary(&done).timing.trial_samples,
+            summary(&expected).timing.trial_samples
+        );
+    }
+}
+
+#[test]
+fn another_sweep_data_or_engine_is_refused_by_name() {
+    let (first, engine) = (iris(&TWELVE), scripted(|_| Some(1), 10));
+    let study = |iris| study_of(iris, &engine);
+    let record = study(&first).record();
+    study(&first).check_same("runs/x", &record).unwrap();
+    let other = iris(&["learning_rate=0.5", "batch_size=16", "optimizer=sgd"]);
+    let error = study(&other).check_same("runs/x", &record).unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("runs/x was begun with another sweep"),
+        "{error}"
+    );
+    let mut moved = record;
+    moved.data.fingerprint = "other".to_owned();
+    let error = study(&first).check_same("runs/x", &moved).unwrap_err();
+    assert!(error.to_string().contains("another data"), "{error}");
+}
+
+fn study_of<'s>(iris: &'s Iris, engine: &'s Scripted) -> Study<'s> {
+    Study {
+        sweep: &iris.sweep,
+        dataset: &iris.dataset,
+        splits: &iris.splits,
+        engine,
+    }
+}
+
+#[test]
+fn more_trials_than_a_generation_are_all_trained() {
+    let iris = iris(&[
+        "learning_rate=log:1e-4..1e-1:2500",
+        "batch_size=16",
+        "optimizer=sgd",
+    ]);
+    let done = run(&iris, &scripted(|trial| Some(trial % 90), 1000));
+    assert_eq!(done.trials.len(), 2500);
+    assert!(
+        done.trials
+            .iter()
+            .zip(0..)
+            .all(|(trial, number)| trial.trial == number)
+    );
+    assert_eq!(summary(&done).best.as_ref().unwrap().trial, 89);
+    assert_eq!(summary(&done).timing.trial_samples, 2500 * 90);
+}

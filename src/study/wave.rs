@@ -1,0 +1,346 @@
+//! Trains one wave to its end, epoch by epoch.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use super::{Event, Session, StudyError};
+use crate::engine::{EngineError, Part, Progress, Running, WaveSetup};
+use crate::metrics;
+use crate::plan::Wave;
+use crate::store::{Checkpoint, CheckpointHeader, MemberHistory, WaveRecord};
+use crate::train::{Member, MemberId};
+
+/// How often training pauses to say how far it is.
+const TELL_EVERY: Duration = Duration::from_millis(500);
+
+/// Training goes on at least this long between two pauses, however often checkpoints are asked for.
+const TRAIN_AT_LEAST: Duration = Duration::from_millis(10);
+
+/// All metrics of one part of the rows, in the order of [`metrics::NAMES`].
+pub type Metrics = [f64; metrics::NAMES.len()];
+
+/// What became of a member.
+#[derive(Clone, Debug)]
+pub struct MemberOutcome {
+    /// What it did, epoch by epoch.
+    pub history: MemberHistory,
+    /// Over the rows it was trained on; `None` when it diverged.
+    pub training: Option<Metrics>,
+    /// Over the rows of its fold that it was not trained on; `None` when it diverged, or when
+    /// there are none.
+    pub validation: Option<Metrics>,
+    /// Its parameters, where it is a refit that did not diverge.
+    pub weights: Option<Vec<f32>>,
+}
+
+/// A wave that reached its end.
+pub struct FinishedWave {
+    /// What it cost.
+    pub record: WaveRecord,
+    /// What became of its members, in the order of the plan.
+    pub outcomes: Vec<MemberOutcome>,
+}
+
+/// How training a wave ended.
+pub enum WaveResult {
+    /// All members are done.
+    Finished(FinishedWave),
+    /// The study was stopped; the wave is in the checkpoint.
+    Interrupted,
+}
+
+/// How a list of waves ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WaveEnd {
+    /// All of them are done.
+    Finished,
+    /// The study was stopped.
+    Interrupted,
+}
+
+/// A wave in training.
+struct WaveRun<'w> {
+    wave: &'w Wave,
+    running: Box<dyn Running + 'w>,
+    histories: BTreeMap<MemberId, MemberHistory>,
+    header: CheckpointHeader,
+    started: Instant,
+    saved: Instant,
+}
+
+impl Session<'_, '_, '_> {
+    /// Trains a wave, from `stored` if there is a checkpoint of it.
+    pub(super) fn train(
+        &mut self,
+        wave: &Wave,
+        epochs: u32,
+        stored: Option<Checkpoint>,
+    ) -> Result<WaveResult, StudyError> {
+        let study = self.study;
+        let running = study.engine.start(WaveSetup {
+            data: study.data(),
+            shape: &wave.shape,
+            members: &wave.members,
+            seed: study.sweep.search.seed,
+        })?;
+        let mut run = WaveRun::new(wave, running, stored)?;
+        self.control.observer.on(run.started_event());
+        while run.epoch() < epochs {
+            if self.train_epoch(&mut run)? == WaveEnd::Interrupted {
+                return Ok(WaveResult::Interrupted);
+            }
+            run.note_epoch()?;
+            self.tell(&run);
+        }
+        let outcomes = run.outcomes()?;
+        let (mut header, uniform) = (run.header, is_uniform(&wave.members));
+        header.wall_s += self.lap();
+        Ok(WaveResult::Finished(FinishedWave {
+            record: wave_record(header, uniform, &outcomes),
+            outcomes,
+        }))
+    }
+
+    /// Trains the wave's next epoch, pausing to tell, to save and to stop.
+    fn train_epoch(&mut self, run: &mut WaveRun<'_>) -> Result<WaveEnd, StudyError> {
+        let target = run.epoch() + 1;
+        loop {
+            let save_at = run.saved + self.control.checkpoint_every;
+            let now = Instant::now();
+            let until = save_at.min(now + TELL_EVERY).max(now + TRAIN_AT_LEAST);
+            let stop = self.control.stop;
+            let pause =
+                || stop.load(std::sync::atomic::Ordering::Relaxed) || Instant::now() >= until;
+            let progress = run.train(target, &pause)?;
+            if self.stopped() {
+                self.save(run)?;
+                return Ok(WaveEnd::Interrupted);
+            }
+            if Instant::now() >= save_at {
+                self.save(run)?;
+            }
+            if progress == Progress::Reached {
+                return Ok(WaveEnd::Finished);
+            }
+            self.tell(run);
+        }
+    }
+
+    fn save(&mut self, run: &mut WaveRun<'_>) -> Result<(), StudyError> {
+        let checkpoint = run.checkpoint()?;
+        self.run.save_checkpoint(&checkpoint)?;
+        run.saved = Instant::now();
+        Ok(())
+    }
+
+    fn tell(&mut self, run: &WaveRun<'_>) {
+        self.control.observer.on(Event::Trained {
+            samples: run.samples(),
+            epoch: run.epoch(),
+            live: run.running.members().len(),
+        });
+    }
+}
+
+impl<'w> WaveRun<'w> {
+    fn new(
+        wave: &'w Wave,
+        mut running: Box<dyn Running + 'w>,
+        stored: Option<Checkpoint>,
+    ) -> Result<Self, EngineError> {
+        let refit = wave
+            .members
+            .iter()
+            .any(|m| m.id.fold == crate::train::REFIT);
+        let mut header = CheckpointHeader {
+            wave: wave.number,
+            refit,
+            ..CheckpointHeader::default()
+        };
+        let mut histories: BTreeMap<MemberId, MemberHistory> = wave
+            .members
+            .iter()
+            .map(|member| (member.id, new_history(member.id)))
+            .collect();
+        if let Some(stored) = stored {
+            running.load(&stored.members)?;
+            header = stored.header;
+            histories.extend(stored.histories.into_iter().map(|h| (h.id, h)));
+        }
+        Ok(Self {
+            wave,
+            running,
+            histories,
+            header,
+            started: Instant::now(),
+            saved: Instant::now(),
+        })
+    }
+
+    fn started_event(&self) -> Event<'static> {
+        Event::WaveStarted {
+            wave: self.header.wave,
+            members: self.wave.members.len(),
+            samples: self.samples(),
+            resumed: self.samples() > 0,
+        }
+    }
+
+    /// Epochs that every kept member has been evaluated after; when none is left, all of them.
+    fn epoch(&self) -> u32 {
+        let members = self.running.members();
+        let done = members.iter().map(|m| self.histories[&m.id].epochs.len());
+        done.min().map_or(u32::MAX, |epochs| {
+            u32::try_from(epochs).expect("epochs are u32")
+        })
+    }
+
+    /// Training rows seen by all members, also by those that left.
+    fn samples(&self) -> u64 {
+        let left: u64 = self.histories.values().map(|h| h.samples).sum();
+        let kept: u64 = self.running.status().iter().map(|s| s.samples).sum();
+        left + kept
+    }
+
+    fn train(
+        &mut self,
+        epoch: u32,
+        pause: &(dyn Fn() -> bool + Sync),
+    ) -> Result<Progress, EngineError> {
+        let begin = Instant::now();
+        let progress = self.running.train(epoch, pause);
+        self.header.train_s += begin.elapsed().as_secs_f64();
+        progress
+    }
+
+    /// After an epoch: evaluates, notes, and lets diverged members leave. A refit is not scored
+    /// here: its other rows are the test rows, and these are looked at once.
+    fn note_epoch(&mut self) -> Result<(), EngineError> {
+        let members = self.running.members();
+        let validation = if self.header.refit {
+            vec![None; members.len()]
+        } else {
+            self.evaluate(Part::Validation)?
+        };
+        let status = self.running.status();
+        let mut kept = Vec::with_capacity(members.len());
+        for (slot, (member, status)) in members.iter().zip(status).enumerate() {
+            let [loss, accuracy, ..] = validation[slot].unwrap_or([f64::NAN; _]);
+            let history = self
+                .histories
+                .entry(member.id)
+                .or_insert_with(|| new_history(member.id));
+            history.epochs.push([status.train_loss, loss, accuracy]);
+            if status.diverged {
+                let last = history.epochs.len() - 1;
+                history.epochs[last] = [f64::NAN; 3];
+                history.diverged = true;
+                history.samples = status.samples;
+                history.steps = status.steps;
+            } else {
+                kept.push(slot);
+            }
+        }
+        if kept.len() < members.len() {
+            self.running.keep(&kept);
+        }
+        Ok(())
+    }
+
+    fn evaluate(&mut self, part: Part) -> Result<Vec<Option<Metrics>>, EngineError> {
+        let begin = Instant::now();
+        let evaluations = self.running.evaluate(part)?;
+        self.header.evaluate_s += begin.elapsed().as_secs_f64();
+        let with_rows = |e: crate::engine::Evaluation| (e.rows > 0).then(|| metrics::metrics(&e));
+        Ok(evaluations
+            .into_iter()
+            .map(|e| e.and_then(with_rows))
+            .collect())
+    }
+
+    /// What became of every member, in the order of the plan.
+    fn outcomes(&mut self) -> Result<Vec<MemberOutcome>, EngineError> {
+        let (training, validation) = (
+            self.evaluate(Part::Training)?,
+            self.evaluate(Part::Validation)?,
+        );
+        let (members, status) = (self.running.members(), self.running.status());
+        let mut scores = BTreeMap::new();
+        for (slot, member) in members.iter().enumerate() {
+            let weights = self
+                .header
+                .refit
+                .then(|| self.running.weights(slot))
+                .transpose()?;
+            scores.insert(member.id, (training[slot], validation[slot], weights));
+            let history = self
+                .histories
+                .entry(member.id)
+                .or_insert_with(|| new_history(member.id));
+            history.samples = status[slot].samples;
+            history.steps = status[slot].steps;
+        }
+        let outcome = |member: &Member| {
+            let (training, validation, weights) = scores.remove(&member.id).unwrap_or_default();
+            let history = self.histories.remove(&member.id);
+            MemberOutcome {
+                history: history.expect("every member has a history"),
+                training,
+                validation,
+                weights,
+            }
+        };
+        Ok(self.wave.members.iter().map(outcome).collect())
+    }
+
+    fn checkpoint(&mut self) -> Result<Checkpoint, EngineError> {
+        let mut header = self.header;
+        header.wall_s += self.started.elapsed().as_secs_f64();
+        let histories = self
+            .wave
+            .members
+            .iter()
+            .map(|m| self.histories[&m.id].clone());
+        Ok(Checkpoint {
+            header,
+            members: self.running.save()?,
+            histories: histories.collect(),
+        })
+    }
+}
+
+fn new_history(id: MemberId) -> MemberHistory {
+    MemberHistory {
+        id,
+        epochs: Vec::new(),
+        samples: 0,
+        steps: 0,
+        diverged: false,
+    }
+}
+
+fn wave_record(header: CheckpointHeader, uniform: bool, outcomes: &[MemberOutcome]) -> WaveRecord {
+    WaveRecord {
+        wave: header.wave,
+        trials: 0,
+        members: outcomes.len() as u64,
+        uniform,
+        samples: outcomes.iter().map(|outcome| outcome.history.samples).sum(),
+        compile_s: 0.0,
+        train_s: header.train_s,
+        evaluate_s: header.evaluate_s,
+        wall_s: header.wall_s,
+    }
+}
+
+/// All members do the same work: they differ in nothing but the learning rate.
+fn is_uniform(members: &[Member]) -> bool {
+    let work = |member: &Member| {
+        let mut hyperparameters = member.hyperparameters;
+        hyperparameters.learning_rate = 1.0;
+        hyperparameters
+    };
+    members
+        .windows(2)
+        .all(|pair| work(&pair[0]) == work(&pair[1]))
+}
