@@ -23,6 +23,7 @@ pub fn dense_backward_input<T: Real>(
     let rows = dy.len() / layer.outputs;
     let weights = &parameters[layer.weights.clone()];
     product(
+        arch,
         dz,
         Matrix::new(dy, rows, layer.outputs),
         Matrix::new(weights, layer.inputs, layer.outputs).transposed(),

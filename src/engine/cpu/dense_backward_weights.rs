@@ -18,6 +18,7 @@ pub fn dense_backward_weights<T: Real>(
 ) {
     let rows = dy.len() / layer.outputs;
     product(
+        arch,
         &mut gradients[layer.weights.clone()],
         Matrix::new(x, rows, layer.inputs).transposed(),
         Matrix::new(dy, rows, layer.outputs),

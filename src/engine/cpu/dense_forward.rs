@@ -21,6 +21,7 @@ pub fn dense_forward<T: Real>(
     let rows = out.len() / layer.outputs;
     let weights = &parameters[layer.weights.clone()];
     product(
+        arch,
         out,
         Matrix::new(x, rows, layer.inputs),
         Matrix::new(weights, layer.inputs, layer.outputs),

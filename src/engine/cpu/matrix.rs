@@ -1,4 +1,6 @@
-//! Matrix products on one thread, by the `gemm` crate.
+//! Matrix products on one thread.
+
+use pulp::Arch;
 
 use super::real::Real;
 
@@ -32,6 +34,31 @@ impl<'a, T: Real> Matrix<'a, T> {
         }
     }
 
+    /// All values.
+    pub fn values(&self) -> &'a [T] {
+        self.values
+    }
+
+    /// Number of rows.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Number of columns.
+    pub fn columns(&self) -> usize {
+        self.columns
+    }
+
+    /// Values from one row to the next.
+    pub fn row_stride(&self) -> usize {
+        self.row_stride
+    }
+
+    /// Values from one column to the next.
+    pub fn column_stride(&self) -> usize {
+        self.column_stride
+    }
+
     /// The same values with rows and columns exchanged.
     pub fn transposed(self) -> Self {
         Self {
@@ -48,7 +75,15 @@ impl<'a, T: Real> Matrix<'a, T> {
 ///
 /// # Panics
 /// When the shapes do not fit.
-pub fn product<T: Real>(out: &mut [T], a: Matrix<'_, T>, b: Matrix<'_, T>) {
+pub fn product<T: Real>(arch: Arch, out: &mut [T], a: Matrix<'_, T>, b: Matrix<'_, T>) {
+    T::product(arch, out, a, b);
+}
+
+/// `out = a b` by the `gemm` crate, for any strides and either type.
+///
+/// # Panics
+/// When the shapes do not fit.
+pub fn gemm_product<T: Real>(out: &mut [T], a: Matrix<'_, T>, b: Matrix<'_, T>) {
     assert_eq!(a.columns, b.rows, "inner dimensions of a product");
     assert_eq!(out.len(), a.rows * b.columns, "size of a product");
     let stride =
@@ -90,11 +125,11 @@ mod tests {
         let a = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0];
         let b = [1.0, 0.0, 2.0, 1.0, 0.0, 3.0];
         let mut out = [f64::NAN; 4];
-        product(&mut out, Matrix::new(&a, 2, 3), Matrix::new(&b, 3, 2));
+        gemm_product(&mut out, Matrix::new(&a, 2, 3), Matrix::new(&b, 3, 2));
         assert_eq!(out, [5.0, 11.0, 14.0, 23.0]);
         let mut out = [f64::NAN; 9];
         let (at, bt) = (Matrix::new(&a, 2, 3), Matrix::new(&b, 3, 2));
-        product(&mut out, at.transposed(), bt.transposed());
+        gemm_product(&mut out, at.transposed(), bt.transposed());
         assert_eq!(out, [1.0, 6.0, 12.0, 2.0, 9.0, 15.0, 3.0, 12.0, 18.0]);
     }
 
@@ -102,6 +137,6 @@ mod tests {
     #[should_panic(expected = "inner dimensions")]
     fn shapes_that_do_not_fit_are_refused() {
         let a = [0.0_f32; 6];
-        product(&mut [0.0; 4], Matrix::new(&a, 2, 3), Matrix::new(&a, 2, 3));
+        gemm_product(&mut [0.0; 4], Matrix::new(&a, 2, 3), Matrix::new(&a, 2, 3));
     }
 }

@@ -14,6 +14,7 @@ mod matrix;
 mod network;
 mod real;
 mod softmax_cross_entropy;
+mod tile_product;
 mod update;
 mod wave;
 

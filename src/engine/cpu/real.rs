@@ -3,6 +3,11 @@
 use std::fmt::Debug;
 use std::ops::{Add, AddAssign, Div, Mul, Neg, Sub, SubAssign};
 
+use pulp::Arch;
+
+use super::matrix::{Matrix, gemm_product};
+use super::tile_product::{self, TileProduct};
+
 /// A floating-point type that a network can be trained in.
 ///
 /// `exp` and `tanh` of f32 have no branches and no calls, so that loops over them become SIMD
@@ -55,6 +60,8 @@ pub trait Real:
     fn ln(self) -> Self;
     /// Neither infinite nor NaN.
     fn is_finite(self) -> bool;
+    /// `out = a b`, by what is fastest for the type and the shapes.
+    fn product(arch: Arch, out: &mut [Self], a: Matrix<'_, Self>, b: Matrix<'_, Self>);
 }
 
 impl Real for f64 {
@@ -111,6 +118,9 @@ impl Real for f64 {
     #[inline(always)]
     fn is_finite(self) -> bool {
         self.is_finite()
+    }
+    fn product(_arch: Arch, out: &mut [Self], a: Matrix<'_, Self>, b: Matrix<'_, Self>) {
+        gemm_product(out, a, b);
     }
 }
 
@@ -179,6 +189,13 @@ impl Real for f32 {
     #[inline(always)]
     fn is_finite(self) -> bool {
         self.is_finite()
+    }
+    fn product(arch: Arch, out: &mut [Self], a: Matrix<'_, Self>, b: Matrix<'_, Self>) {
+        if tile_product::suits(&b) {
+            arch.dispatch(TileProduct::new(out, a, b));
+        } else {
+            gemm_product(out, a, b);
+        }
     }
 }
 
