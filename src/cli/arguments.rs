@@ -43,7 +43,7 @@ pub enum Command {
     /// sizes x 3 optimizers, 3 folds, 20 epochs. Flags win over the FILE. Results go to stdout,
     /// progress and warnings to stderr; records go to a run folder, which `regatta report` makes a
     /// page of.
-    #[command(after_help = SWEEP_EXAMPLES)]
+    #[command(after_help = SWEEP_EXAMPLES, allow_negative_numbers = true)]
     Sweep(Box<SweepArguments>),
     /// Print a commented sweep file to start from.
     ///

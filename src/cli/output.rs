@@ -29,6 +29,11 @@ pub fn print(text: &str) -> anyhow::Result<()> {
     written.context(Stdout)
 }
 
+/// Prints a line on stderr. That nobody can read it is no reason to stop: a sweep goes on.
+pub fn tell(text: &str) {
+    let _ = writeln!(io::stderr(), "{text}");
+}
+
 /// Prints a record as `summary.json` and its like hold it.
 pub fn print_json<R: serde::Serialize>(record: &R) -> anyhow::Result<()> {
     let text = serde_json::to_string_pretty(record).context("a record is plain JSON")?;
@@ -46,7 +51,10 @@ pub fn table_style() -> TableStyle {
 }
 
 fn terminal_width() -> Option<u16> {
-    comfy_table::Table::new().width()
+    // Some terminals report no width, or none that anything could be shown in.
+    comfy_table::Table::new()
+        .width()
+        .filter(|&width| width >= 40)
 }
 
 /// Prints the completion script of a shell.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use super::output;
 use crate::report::{Goal, Score, rate_text};
 use crate::study::{Event, Observer};
 
@@ -24,6 +25,8 @@ pub struct Progress {
     rows_per_trial: u64,
     finished: u64,
     trials: u64,
+    /// The best trial is being refitted: its rows are not the bar's.
+    refitting: bool,
 }
 
 /// What a study will do, for the bar.
@@ -60,6 +63,7 @@ impl Progress {
             rows_per_trial: expected.rows_per_trial,
             finished: 0,
             trials: expected.trials,
+            refitting: false,
         }
     }
 
@@ -79,7 +83,7 @@ impl Progress {
 
     /// Prints a line above the bar.
     pub fn line(&self, text: &str) {
-        self.bar.suspend(|| eprintln!("{text}"));
+        self.bar.suspend(|| output::tell(text));
     }
 
     fn show(&self) {
@@ -103,6 +107,7 @@ impl Progress {
 impl Observer for Progress {
     fn on(&mut self, event: Event<'_>) {
         match event {
+            Event::WaveStarted { .. } | Event::Trained { .. } if self.refitting => return,
             Event::WaveStarted {
                 samples, resumed, ..
             } => {
@@ -123,8 +128,12 @@ impl Observer for Progress {
                     (best, value) => best.or(value),
                 };
             }
-            Event::RefitStarted { trial, .. } => {
-                self.bar.set_message(format!("refit of trial {trial}"));
+            Event::RefitStarted { trial, epochs } => {
+                self.refitting = true;
+                let style = ProgressStyle::with_template("{spinner} {msg}  {elapsed} elapsed");
+                self.bar.set_style(style.expect("the template is fixed"));
+                self.bar
+                    .set_message(format!("refit of trial {trial}, {epochs} epochs"));
                 return;
             }
             Event::Warning(text) => {

@@ -1,6 +1,6 @@
 //! `regatta sweep`.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,11 +16,15 @@ use super::progress::{Expected, Progress};
 use crate::data::{self, Dataset, Splits};
 use crate::report::{Goal, Score, count_text, duration_text, leaderboard, summary_text};
 use crate::space::{self, Sweep, SweepFile};
-use crate::store::{self, Opened, PlanRecord, Run, RunReader, SummaryRecord, TrialRecord};
+use crate::store::{
+    self, Opened, PlanRecord, Run, RunReader, RunRecord, SummaryRecord, TrialRecord,
+};
 use crate::study::{Control, Ending, Estimate, Study, estimate};
 
 /// Trials that the table on stdout shows.
 const SHOWN_TRIALS: usize = 10;
+/// Folds x repeats: a trial's record holds all of its members.
+const MOST_MEMBERS_PER_TRIAL: u64 = 10_000;
 
 /// Resolves, trains, prints.
 pub fn run(arguments: &SweepArguments, started: Instant) -> anyhow::Result<ExitCode> {
@@ -29,13 +33,13 @@ pub fn run(arguments: &SweepArguments, started: Instant) -> anyhow::Result<ExitC
         arguments.engine.as_deref(),
         arguments.threads,
     )?;
-    let opened = open_earlier(arguments)?;
+    let earlier = open_earlier(arguments)?;
     let Resolved {
         sweep,
         dataset,
         splits,
         warnings,
-    } = resolve(arguments, opened.as_ref())?;
+    } = resolve(arguments, earlier.record())?;
     let study = Study {
         sweep: &sweep,
         dataset: &dataset,
@@ -43,34 +47,64 @@ pub fn run(arguments: &SweepArguments, started: Instant) -> anyhow::Result<ExitC
         engine: engine.as_ref(),
     };
     for warning in &warnings {
-        eprintln!("warning: {warning}");
+        output::tell(&format!("warning: {warning}"));
     }
     if arguments.dry_run {
+        if let Earlier::Read(folder, record) = &earlier {
+            study.check_same(&folder.display().to_string(), record)?;
+        }
         return dry_run(arguments, &study);
     }
+    let opened = match earlier {
+        Earlier::Opened(opened) => Some(*opened),
+        Earlier::None | Earlier::Read(..) => None,
+    };
     let (run, plan) = begin(arguments, &study, opened)?;
     train(arguments, &study, run, &plan, started)
 }
 
+/// The run that `--resume` names.
+enum Earlier {
+    /// There is none, or it was not asked for.
+    None,
+    /// It is only looked at: nothing is trained.
+    Read(PathBuf, Box<RunRecord>),
+    /// It is gone on with.
+    Opened(Box<Opened>),
+}
+
+impl Earlier {
+    fn record(&self) -> Option<&RunRecord> {
+        match self {
+            Self::None => None,
+            Self::Read(_, record) => Some(record),
+            Self::Opened(opened) => Some(&opened.record),
+        }
+    }
+}
+
 /// The run that `--resume` goes on with, if it is there.
-fn open_earlier(arguments: &SweepArguments) -> anyhow::Result<Option<Opened>> {
+fn open_earlier(arguments: &SweepArguments) -> anyhow::Result<Earlier> {
     let out = arguments.out.as_deref();
     if !arguments.resume {
-        if let Some(out) = out
-            && store::is_taken(out)?
-        {
-            return Err(store::StoreError::Exists {
-                path: out.to_owned(),
+        return match out {
+            Some(out) if store::is_taken(out)? => {
+                let path = out.to_owned();
+                Err(store::StoreError::Exists { path }.into())
             }
-            .into());
-        }
-        return Ok(None);
+            _ => Ok(Earlier::None),
+        };
     }
     let folder = out.map_or_else(store::latest, Path::to_owned);
-    if arguments.dry_run {
-        return Ok(None);
+    if !arguments.dry_run {
+        let opened = store::resume(&folder)?;
+        return Ok(opened.map_or(Earlier::None, |opened| Earlier::Opened(Box::new(opened))));
     }
-    Ok(store::resume(&folder)?)
+    if !store::is_taken(&folder)? {
+        return Ok(Earlier::None);
+    }
+    let record = store::open(&folder)?.run()?;
+    Ok(Earlier::Read(folder, Box::new(record)))
 }
 
 /// Everything that is settled before anything is written.
@@ -81,11 +115,11 @@ struct Resolved {
     warnings: Vec<String>,
 }
 
-fn resolve(arguments: &SweepArguments, opened: Option<&Opened>) -> anyhow::Result<Resolved> {
-    if let Some(opened) = opened
+fn resolve(arguments: &SweepArguments, earlier: Option<&RunRecord>) -> anyhow::Result<Resolved> {
+    if let Some(record) = earlier
         && arguments.is_bare()
     {
-        let sweep = serde_json::from_value(opened.record.sweep.clone())
+        let sweep = serde_json::from_value(record.sweep.clone())
             .context("run.json holds a sweep that this version does not know")?;
         return load(sweep);
     }
@@ -94,6 +128,13 @@ fn resolve(arguments: &SweepArguments, opened: Option<&Opened>) -> anyhow::Resul
 }
 
 fn load(sweep: Sweep) -> anyhow::Result<Resolved> {
+    let members = u64::from(sweep.data.repeats) * u64::from(sweep.data.folds_count());
+    if members > MOST_MEMBERS_PER_TRIAL {
+        return Err(Usage(format!(
+            "folds x repeats is {members}, and a trial has at most {MOST_MEMBERS_PER_TRIAL} members; take fewer of either"
+        ))
+        .into());
+    }
     let dataset = data::load(&sweep.data)?;
     let splits = data::split(&dataset, &sweep.data, sweep.search.seed)?;
     let (sweep, warnings) = sweep.fit_to_rows(splits.smallest_training_rows())?;
@@ -125,20 +166,22 @@ fn begin(
         let folder = opened.run.folder().display().to_string();
         study.check_same(&folder, &opened.record)?;
         if let Some(warning) = study.other_machine(&opened.record) {
-            eprintln!("warning: {warning}");
+            output::tell(&format!("warning: {warning}"));
         }
         if opened.torn_bytes > 0 {
             let bytes = opened.torn_bytes;
-            eprintln!("warning: {bytes} bytes of a torn last line were cut off in {folder}");
+            output::tell(&format!(
+                "warning: {bytes} bytes of a torn last line were cut off in {folder}"
+            ));
         }
         return Ok((opened.run, opened.record.plan));
     }
     study.check_capacity()?;
     let name = &study.dataset.name;
-    let folder = arguments
-        .out
-        .clone()
-        .unwrap_or_else(|| store::default_folder(name));
+    let folder = match &arguments.out {
+        Some(out) => out.clone(),
+        None => store::default_folder(name)?,
+    };
     let record = study.record();
     Ok((store::create(&folder, &record)?, record.plan))
 }
@@ -152,11 +195,10 @@ fn train(
 ) -> anyhow::Result<ExitCode> {
     let reader = run.reader();
     if let Some(summary) = reader.summary()? {
+        reader.check_complete(&summary)?;
         if !arguments.quiet {
-            eprintln!(
-                "{} is finished; nothing is left to do",
-                reader.folder().display()
-            );
+            let folder = reader.folder().display();
+            output::tell(&format!("{folder} is finished; nothing is left to do"));
         }
         return print_results(arguments, study, &reader, &summary);
     }
@@ -173,7 +215,7 @@ fn train(
     match ending? {
         Ending::Finished(summary) => print_results(arguments, study, &reader, &summary),
         Ending::Interrupted => {
-            eprintln!("{}", interrupted_text(reader.folder()));
+            output::tell(&interrupted_text(reader.folder()));
             Ok(ExitCode::from(INTERRUPTED))
         }
     }
@@ -260,7 +302,7 @@ fn print_results(
         ))?;
     }
     if summary.best.is_none() {
-        eprintln!("error: no trial is complete: every one diverged; try lower learning rates");
+        output::tell("error: no trial is complete: every one diverged; try lower learning rates");
         return Ok(ExitCode::from(FAILED));
     }
     Ok(ExitCode::SUCCESS)
@@ -334,9 +376,14 @@ fn estimate_text(study: &Study<'_>, estimate: &Estimate) -> String {
         (
             "work",
             format!(
-                "{} trial-samples, {:.3} TFLOP",
+                "{} trial-samples, {:.3} TFLOP{}",
                 count_text(estimate.trial_samples),
-                estimate.flops / 1e12
+                estimate.flops / 1e12,
+                if estimate.extrapolated {
+                    " (scaled up from the first trials)"
+                } else {
+                    ""
+                }
             ),
         ),
         (

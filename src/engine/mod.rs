@@ -40,7 +40,7 @@ pub struct AdapterDescription {
 pub enum EngineError {
     /// A single member of the shape is too large for the adapter.
     #[error(
-        "one network of shape {shape} needs {needed} bytes to be trained, more than the {available} bytes that `{adapter}` has; use smaller widths in `hidden`"
+        "a network of shape {shape} needs {needed} bytes to be trained with its batches, more than the {available} bytes that `{adapter}` has; use smaller widths in `hidden` or a smaller `batch_size`"
     )]
     TooLarge {
         /// Shape of the network.
@@ -168,11 +168,11 @@ pub trait Engine: Sync {
     /// What a wave may hold here. Stored with the run; the plan is made from it.
     fn limits(&self) -> Limits;
 
-    /// Members of this shape that the adapter can hold at once.
+    /// Members of this shape, with batches of up to `batch` rows, that the adapter can hold at once.
     ///
     /// # Errors
     /// [`EngineError::TooLarge`] when there is no room for a single one.
-    fn capacity(&self, shape: &Shape) -> Result<u64, EngineError>;
+    fn capacity(&self, shape: &Shape, batch: usize) -> Result<u64, EngineError>;
 
     /// Puts the members on the adapter with their initial weights.
     ///

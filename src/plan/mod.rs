@@ -31,13 +31,17 @@ pub struct Wave {
     pub members: Vec<Member>,
 }
 
-/// What a wave may hold on the adapter that a study uses.
+/// What a wave may hold on the adapter that a study uses, and what is enough for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
-    /// Bytes of parameters and moments.
-    pub wave_bytes: u64,
-    /// Members, whatever their size.
-    pub wave_members: u64,
+    /// Bytes of parameters and moments that a wave never exceeds, but by a single member.
+    pub most_bytes: u64,
+    /// Members that a wave never exceeds.
+    pub most_members: u64,
+    /// A wave that would exceed these bytes by another trial is closed, if it has ...
+    pub enough_bytes: u64,
+    /// ... at least these members, which keep the adapter busy.
+    pub enough_members: u64,
 }
 
 /// Members that every trial has.
@@ -69,7 +73,7 @@ pub fn member_bytes(shape: &Shape, hyperparameters: &Hyperparameters) -> u64 {
 
 /// Lays out one generation of trials: cohorts in the order in which their first trial was
 /// proposed, each cut into waves that keep to the limits. A trial's members stay in one wave
-/// unless they alone exceed it. Numbers start at `first_wave`.
+/// unless they alone exceed what it may hold. Numbers start at `first_wave`.
 pub fn waves(
     trials: &[PlannedTrial],
     per_trial: MembersPerTrial,
@@ -145,12 +149,12 @@ impl Packer {
 
     fn add(&mut self, members: Vec<Member>, bytes: u64) {
         let whole = members.len() as u64;
-        let fits_alone = self.fits(0, 0, whole, whole * bytes);
-        if fits_alone && !self.fits_open(whole, whole * bytes) {
+        let stays_whole = self.may_hold(0, 0, whole, whole * bytes);
+        if self.is_enough(whole * bytes) || stays_whole && !self.takes(whole, whole * bytes) {
             self.close();
         }
         for member in members {
-            if !self.fits_open(1, bytes) {
+            if !self.takes(1, bytes) {
                 self.close();
             }
             self.open.push(member);
@@ -158,12 +162,18 @@ impl Packer {
         }
     }
 
-    fn fits_open(&self, members: u64, bytes: u64) -> bool {
-        self.fits(self.open.len() as u64, self.open_bytes, members, bytes)
+    /// The open wave keeps the adapter busy, and these further bytes would be more than enough.
+    fn is_enough(&self, bytes: u64) -> bool {
+        self.open.len() as u64 >= self.limits.enough_members
+            && self.open_bytes + bytes > self.limits.enough_bytes
     }
 
-    fn fits(&self, open: u64, open_bytes: u64, members: u64, bytes: u64) -> bool {
-        open + members <= self.limits.wave_members && open_bytes + bytes <= self.limits.wave_bytes
+    fn takes(&self, members: u64, bytes: u64) -> bool {
+        self.may_hold(self.open.len() as u64, self.open_bytes, members, bytes)
+    }
+
+    fn may_hold(&self, open: u64, open_bytes: u64, members: u64, bytes: u64) -> bool {
+        open + members <= self.limits.most_members && open_bytes + bytes <= self.limits.most_bytes
     }
 
     /// A member that is larger than a wave still gets one of its own: whether it can be trained at

@@ -24,8 +24,10 @@ fn trial(trial: u64, hidden: u64) -> PlannedTrial {
 
 fn limits(wave_members: u64) -> Limits {
     Limits {
-        wave_bytes: u64::MAX,
-        wave_members,
+        most_bytes: u64::MAX,
+        most_members: wave_members,
+        enough_bytes: u64::MAX,
+        enough_members: 1,
     }
 }
 
@@ -66,8 +68,8 @@ fn bytes_bound_a_wave_and_a_giant_gets_one_of_its_own() {
     assert_eq!(bytes, (4 * 8 + 8 + 8 * 3 + 3) * 4);
     for (wave_bytes, expected) in [(6 * bytes, vec![6, 3]), (1, vec![1; 9])] {
         let limits = Limits {
-            wave_bytes,
-            wave_members: 100,
+            most_bytes: wave_bytes,
+            ..limits(100)
         };
         let trials: Vec<_> = (0..3).map(|t| trial(t, 8)).collect();
         let waves = waves(&trials, THREE_FOLDS, limits, 0);
@@ -95,4 +97,29 @@ fn members_are_ordered_by_trial_repeat_and_fold() {
         .map(|member| per_trial.slot(member.id))
         .collect();
     assert_eq!(slots, [0, 1, 2, 3]);
+}
+
+#[test]
+fn a_wave_is_closed_when_it_has_enough_bytes_and_enough_members() {
+    let bytes = member_bytes(&trial(0, 8).shape, &trial(0, 8).hyperparameters);
+    let trials: Vec<_> = (0..6).map(|t| trial(t, 8)).collect();
+    for (enough_bytes, enough_members, expected) in [
+        (6 * bytes, 1, vec![6, 6, 6]),
+        (6 * bytes, 7, vec![9, 9]),
+        (1, 4, vec![6, 6, 6]),
+        (1, 1, vec![3; 6]),
+        (u64::MAX, 1, vec![18]),
+    ] {
+        let limits = Limits {
+            enough_bytes,
+            enough_members,
+            ..limits(100)
+        };
+        let waves = waves(&trials, THREE_FOLDS, limits, 0);
+        let sizes: Vec<_> = waves.iter().map(|wave| wave.members.len()).collect();
+        assert_eq!(
+            sizes, expected,
+            "{enough_bytes} bytes, {enough_members} members"
+        );
+    }
 }

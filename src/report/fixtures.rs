@@ -107,8 +107,12 @@ pub(crate) fn run_record(trials: u64) -> RunRecord {
         plan: PlanRecord {
             trials,
             members_per_trial: 3,
-            wave_bytes: 1 << 30,
-            wave_members: 4096,
+            limits: crate::plan::Limits {
+                most_bytes: 1 << 30,
+                most_members: 4096,
+                enough_bytes: 1 << 28,
+                enough_members: 2,
+            },
         },
     }
 }

@@ -127,6 +127,31 @@ impl Space {
         self.parameters.iter().find(|p| p.name == name)
     }
 
+    /// The same space with only these parameters, and those that their conditions look at.
+    pub fn only(&self, names: &[&str]) -> Self {
+        let mut kept: Vec<&str> = names.to_vec();
+        let mut at = 0;
+        while let Some(name) = kept.get(at).copied() {
+            let conditions = self
+                .get(name)
+                .into_iter()
+                .flat_map(|parameter| &parameter.when);
+            for condition in conditions {
+                if !kept.contains(&condition.parameter.as_str()) {
+                    kept.push(&condition.parameter);
+                }
+            }
+            at += 1;
+        }
+        let parameters = self.parameters.iter();
+        Self {
+            parameters: parameters
+                .filter(|parameter| kept.contains(&parameter.name.as_str()))
+                .cloned()
+                .collect(),
+        }
+    }
+
     /// The parameters that are swept, in the order of the sweep.
     pub fn swept(&self) -> impl Iterator<Item = &Parameter> {
         self.parameters.iter().filter(|p| p.domain.is_swept())

@@ -78,7 +78,10 @@ pub fn read(path: &Path) -> Result<Option<Checkpoint>, StoreError> {
     };
     parse(&bytes)
         .map(Some)
-        .map_err(|reason| StoreError::damaged(path, reason))
+        .map_err(|reason| StoreError::DamagedCheckpoint {
+            path: path.to_owned(),
+            reason,
+        })
 }
 
 /// The tensors as bytes, little-endian.

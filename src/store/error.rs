@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 #[non_exhaustive]
 pub enum StoreError {
     /// The system refused to read or write.
-    #[error("cannot {action} {}: {source}", path.display())]
+    #[error("cannot {action} {}", path.display())]
     Io {
         /// What was tried.
         action: &'static str,
@@ -44,6 +44,14 @@ pub enum StoreError {
     /// A file of the run is not what was written.
     #[error("{} is damaged: {reason}; restore it, or start anew with another --out", path.display())]
     Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The checkpoint is not what was written.
+    #[error("the checkpoint {} is damaged: {reason}; remove it, and its wave is trained from the beginning", path.display())]
+    DamagedCheckpoint {
         /// The file.
         path: PathBuf,
         /// What is wrong with it.

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use safetensors::tensor::{Dtype, TensorView};
+use serde_json::json;
 
 use super::StoreError;
 use crate::train::{Activation, Shape};
@@ -12,8 +13,9 @@ use crate::train::{Activation, Shape};
 ///
 /// Tensors, all f32: `dense_0.weight` `[inputs, outputs]` and `dense_0.bias` `[outputs]`, and so on for
 /// each layer; `input.offset` and `input.factor` `[inputs]`, by which a row is scaled first:
-/// `(x - offset) * factor`. The metadata has `activation` (behind each hidden layer), `trial`, and
-/// `features` and `classes` as JSON lists of names. The largest logit is the predicted class.
+/// `(x - offset) * factor`. The metadata's entry `regatta` is a JSON object with `trial`, `activation`
+/// (behind each hidden layer), and the names of `features` and `classes`. The largest logit is the
+/// predicted class.
 #[derive(Clone, Copy, Debug)]
 pub struct NetworkFile<'n> {
     /// Trial that it is a refit of.
@@ -73,18 +75,15 @@ impl NetworkFile<'_> {
         tensors
     }
 
+    /// One entry, since the order of several would differ from run to run.
     fn metadata(&self) -> HashMap<String, String> {
-        let json = |names: &[String]| serde_json::to_string(names).expect("names are plain JSON");
-        let activation = serde_json::to_value(self.activation).expect("a word");
-        HashMap::from([
-            ("format".to_owned(), "regatta-dense-1".to_owned()),
-            ("trial".to_owned(), self.trial.to_string()),
-            (
-                "activation".to_owned(),
-                activation.as_str().unwrap_or_default().to_owned(),
-            ),
-            ("features".to_owned(), json(self.features)),
-            ("classes".to_owned(), json(self.classes)),
-        ])
+        let about = json!({
+            "format": "dense",
+            "trial": self.trial,
+            "activation": self.activation,
+            "features": self.features,
+            "classes": self.classes,
+        });
+        HashMap::from([("regatta".to_owned(), about.to_string())])
     }
 }

@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::plan::Limits;
+
 /// Version of the files of a run. It grows when an old reader would misread a new file.
 pub const SCHEMA_VERSION: u32 = 1;
 
@@ -167,10 +169,8 @@ pub struct PlanRecord {
     pub trials: u64,
     /// Members a trial: folds x repeats.
     pub members_per_trial: u64,
-    /// Bytes of member state that a wave may hold.
-    pub wave_bytes: u64,
-    /// Upper limit of members in a wave, whatever the memory.
-    pub wave_members: u64,
+    /// What a wave may hold.
+    pub limits: Limits,
 }
 
 /// Mean and spread of a metric, in the summary.

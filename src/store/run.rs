@@ -45,16 +45,29 @@ pub struct Opened {
     pub torn_bytes: u64,
 }
 
-/// A name for a new run: `runs/<data>-<UTC time>`, with a number behind it if that exists.
-pub fn default_folder(data: &str) -> PathBuf {
+/// Makes a new folder `runs/<data>-<UTC time>`, with a number behind it if that exists: no two
+/// processes are given the same.
+///
+/// # Errors
+/// The system's refusal.
+pub fn default_folder(data: &str) -> Result<PathBuf, StoreError> {
     let time = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%SZ");
-    let name = format!("{data}-{time}");
-    let numbered = (2..).map(|n| format!("{name}-{n}"));
-    std::iter::once(name.clone())
-        .chain(numbered)
-        .map(|name| Path::new(RUNS).join(name))
-        .find(|path| !path.exists())
-        .expect("some number is free")
+    let runs = Path::new(RUNS);
+    fs::create_dir_all(runs).map_err(StoreError::io("create", runs))?;
+    let mut number = 1;
+    loop {
+        let suffix = if number == 1 {
+            String::new()
+        } else {
+            format!("-{number}")
+        };
+        let folder = runs.join(format!("{data}-{time}{suffix}"));
+        match fs::create_dir(&folder) {
+            Ok(()) => return Ok(folder),
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => number += 1,
+            Err(error) => return Err(StoreError::io("create", &folder)(error)),
+        }
+    }
 }
 
 /// Whether `folder` holds anything that a new run would have to overwrite.
@@ -70,15 +83,18 @@ pub fn is_taken(folder: &Path) -> Result<bool, StoreError> {
 /// # Errors
 /// [`StoreError::Exists`] when the folder holds anything; else the system's refusal.
 pub fn create(folder: &Path, record: &RunRecord) -> Result<Run, StoreError> {
+    let exists = || StoreError::Exists {
+        path: folder.to_owned(),
+    };
     if is_taken(folder)? {
-        return Err(StoreError::Exists {
-            path: folder.to_owned(),
-        });
+        return Err(exists());
+    }
+    fs::create_dir_all(folder).map_err(StoreError::io("create", folder))?;
+    // Of several processes that begin a run here at once, one makes this file.
+    if !atomic::create(&folder.join(RUN), &json_bytes(record))? {
+        return Err(exists());
     }
     let checkpoints = folder.join(CHECKPOINT);
-    fs::create_dir_all(folder).map_err(StoreError::io("create", folder))?;
-    atomic::remove_parts(folder)?;
-    write_json(&folder.join(RUN), record)?;
     fs::create_dir_all(&checkpoints).map_err(StoreError::io("create", &checkpoints))?;
     name_latest(folder);
     Ok(lock(folder)?.0)
@@ -155,7 +171,8 @@ fn name_latest(folder: &Path) {
     let (Some(parent), Some(name)) = (folder.parent(), folder.file_name()) else {
         return;
     };
-    if parent != Path::new(RUNS) {
+    let runs = fs::canonicalize(RUNS).ok();
+    if runs.is_none() || fs::canonicalize(parent).ok() != runs {
         return;
     }
     let part = parent.join(format!(".regatta-part-latest-{}", std::process::id()));
@@ -314,6 +331,26 @@ impl RunReader {
         read_json(&self.folder.join(SUMMARY))
     }
 
+    /// Checks that a finished run still holds all its trials.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] with the numbers.
+    pub fn check_complete(&self, summary: &SummaryRecord) -> Result<(), StoreError> {
+        let mut found = 0;
+        for trial in self.trials()? {
+            trial?;
+            found += 1;
+        }
+        if found == summary.trials {
+            return Ok(());
+        }
+        let reason = format!(
+            "it holds {found} of the {} trials of a finished run",
+            summary.trials
+        );
+        Err(StoreError::damaged(&self.folder.join(TRIALS), reason))
+    }
+
     /// The finished trials, read one by one.
     ///
     /// # Errors
@@ -344,9 +381,13 @@ pub fn write_page(path: &Path, page: &str) -> Result<(), StoreError> {
 }
 
 fn write_json<R: Serialize>(path: &Path, record: &R) -> Result<(), StoreError> {
+    atomic::write_bytes(path, &json_bytes(record))
+}
+
+fn json_bytes<R: Serialize>(record: &R) -> Vec<u8> {
     let mut bytes = serde_json::to_vec_pretty(record).expect("records are plain JSON");
     bytes.push(b'\n');
-    atomic::write_bytes(path, &bytes)
+    bytes
 }
 
 /// Reads a file of one object, checking its schema version first.

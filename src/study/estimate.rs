@@ -12,6 +12,9 @@ const PROBE: Duration = Duration::from_millis(100);
 /// Waves that are probed at most; the others are taken to be like them.
 const PROBED_WAVES: usize = 8;
 
+/// Generations that are laid out for an estimate; a larger study is extrapolated from them.
+const LAID_OUT_GENERATIONS: usize = 256;
+
 /// What `--dry-run` prints.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
 pub struct Estimate {
@@ -23,6 +26,8 @@ pub struct Estimate {
     pub cohorts: u64,
     /// Groups that are trained at once.
     pub waves: u64,
+    /// The counts are of the first trials, scaled up: there are too many to lay out for an estimate.
+    pub extrapolated: bool,
     /// Parameters and moments of the largest wave, in bytes.
     pub wave_bytes: u64,
     /// The rows, stored once, in bytes.
@@ -41,17 +46,23 @@ pub struct Estimate {
 /// # Errors
 /// When a network does not fit the adapter.
 pub fn estimate(study: &Study<'_>) -> Result<Estimate, StudyError> {
-    let mut cost = Cost::new(study);
-    for generation in study.generations(study.engine.limits()) {
+    let (mut cost, mut laid_out) = (Cost::new(study), 0);
+    for generation in study
+        .generations(study.engine.limits())
+        .take(LAID_OUT_GENERATIONS)
+    {
         cost.add(study, &generation)?;
+        laid_out += generation.proposals.len() as u64;
     }
     let trials = study.trials();
+    cost.scale(trials as f64 / laid_out as f64);
     let train_s = cost.flops / (cost.probed_flops / cost.probed_s);
     Ok(Estimate {
         trials,
-        members: trials * study.members_per_trial().count(),
-        cohorts: cost.shapes.len() as u64,
+        members: trials.saturating_mul(study.members_per_trial().count()),
+        cohorts: study.shapes().len() as u64,
         waves: cost.waves,
+        extrapolated: laid_out < trials,
         wave_bytes: cost.wave_bytes,
         data_bytes: study.dataset.features.bytes(),
         trial_samples: cost.samples,
@@ -60,6 +71,7 @@ pub fn estimate(study: &Study<'_>) -> Result<Estimate, StudyError> {
     })
 }
 
+/// What the trials that were laid out cost.
 struct Cost {
     shapes: std::collections::BTreeSet<crate::train::Shape>,
     waves: u64,
@@ -108,9 +120,16 @@ impl Cost {
         Ok(())
     }
 
+    /// Takes the trials that were laid out for a sample of all.
+    fn scale(&mut self, factor: f64) {
+        let scaled = |count: u64| (count as f64 * factor).round() as u64;
+        self.waves = scaled(self.waves);
+        self.samples = scaled(self.samples);
+        self.flops *= factor;
+    }
+
     /// Times members from all over the wave, so that every batch size and optimizer has its part.
     fn probe(&mut self, study: &Study<'_>, wave: &Wave) -> Result<(), StudyError> {
-        study.engine.capacity(&wave.shape)?;
         let every = wave.members.len().div_ceil(16).max(1);
         // An odd stride, so that a grid's fastest parameters are not always at the same value.
         let every = every + usize::from(every.is_multiple_of(2));

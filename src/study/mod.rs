@@ -23,7 +23,7 @@ use crate::engine::{Engine, EngineError, TrainingData};
 use crate::plan::{self, Limits, MembersPerTrial, PlannedTrial, Wave};
 use crate::report::ReportError;
 use crate::search::{Grid, Proposal, Sampler};
-use crate::space::{Sweep, assign};
+use crate::space::{Assignment, Sweep, assign};
 use crate::store::{
     AdapterRecord, DataRecord, PlanRecord, Run, RunRecord, SCHEMA_VERSION, StoreError,
     SummaryRecord, TrialRecord, WaveRecord,
@@ -39,6 +39,9 @@ pub use observer::{Event, Observer, Silent};
 
 /// Trials that a sampler without results of its own is asked for at once.
 const GENERATION_TRIALS: usize = 1024;
+/// Members that these trials may have: trials of many folds and repeats are asked for in smaller
+/// numbers, so that a generation stays small in memory.
+const GENERATION_MEMBERS: u64 = 1 << 16;
 
 /// Why a study cannot go on.
 #[derive(Debug, thiserror::Error)]
@@ -67,8 +70,10 @@ pub enum StudyError {
         /// As it is now.
         given: String,
     },
-    /// A wave of the recorded plan does not fit.
-    #[error("trial {trial} of the run is not one that the sweep proposes; the run is damaged")]
+    /// The records hold a trial that the sweep does not propose, or hold it twice.
+    #[error(
+        "trial {trial} is in trials.jsonl twice, or is none of the sweep's; the run is damaged: begin anew with another --out"
+    )]
     UnknownTrial {
         /// The trial.
         trial: u64,
@@ -145,8 +150,11 @@ impl<'s> Study<'s> {
     /// The generations of the study: proposals, and their waves under these limits.
     pub fn generations(&self, limits: Limits) -> impl Iterator<Item = Generation> + use<'s> {
         let (study, mut grid, mut next_wave) = (*self, Grid::new(&self.sweep.space), 0);
+        let most = GENERATION_MEMBERS / self.members_per_trial().count().max(1);
+        let most =
+            usize::try_from(most).map_or(GENERATION_TRIALS, |n| n.clamp(1, GENERATION_TRIALS));
         std::iter::from_fn(move || {
-            let proposals = grid.propose(GENERATION_TRIALS);
+            let proposals = grid.propose(most);
             if proposals.is_empty() {
                 return None;
             }
@@ -159,12 +167,16 @@ impl<'s> Study<'s> {
 
     fn planned(&self, proposal: &Proposal) -> PlannedTrial {
         let assignment = assign(&self.sweep.space, &proposal.params);
-        let (inputs, outputs) = (self.dataset.features.columns(), self.dataset.classes());
         PlannedTrial {
             trial: proposal.trial,
-            shape: Shape::new(inputs, &assignment.hidden(), outputs),
+            shape: self.shape(&assignment),
             hyperparameters: Hyperparameters::from_assignment(&assignment),
         }
+    }
+
+    fn shape(&self, assignment: &Assignment) -> Shape {
+        let (inputs, outputs) = (self.dataset.features.columns(), self.dataset.classes());
+        Shape::new(inputs, &assignment.hidden(), outputs)
     }
 
     fn data(&self) -> TrainingData<'s> {
@@ -179,21 +191,46 @@ impl<'s> Study<'s> {
     /// # Errors
     /// The engine's reason.
     pub fn check_capacity(&self) -> Result<(), StudyError> {
-        let mut checked = BTreeSet::new();
-        for generation in self.generations(self.engine.limits()) {
-            for wave in generation.waves {
-                if !checked.contains(&wave.shape) {
-                    self.engine.capacity(&wave.shape)?;
-                    checked.insert(wave.shape);
-                }
-            }
+        let batch = self.largest_batch();
+        for shape in self.shapes() {
+            self.engine.capacity(&shape, batch)?;
         }
         Ok(())
     }
 
+    fn largest_batch(&self) -> usize {
+        let space = self.sweep.space.only(&["batch_size"]);
+        let mut grid = Grid::new(&space);
+        let mut largest = 1;
+        loop {
+            let proposals = grid.propose(GENERATION_TRIALS);
+            if proposals.is_empty() {
+                return largest;
+            }
+            for proposal in proposals {
+                let batch_size = assign(&space, &proposal.params).u64("batch_size");
+                largest = largest.max(usize::try_from(batch_size).unwrap_or(usize::MAX));
+            }
+        }
+    }
+
+    /// The shapes of the study's networks, found without walking through all its trials.
+    fn shapes(&self) -> BTreeSet<Shape> {
+        let space = self.sweep.space.only(&["hidden", "layers", "units"]);
+        let mut grid = Grid::new(&space);
+        let mut shapes = BTreeSet::new();
+        loop {
+            let proposals = grid.propose(GENERATION_TRIALS);
+            if proposals.is_empty() {
+                return shapes;
+            }
+            let shape = |proposal: &Proposal| self.shape(&assign(&space, &proposal.params));
+            shapes.extend(proposals.iter().map(shape));
+        }
+    }
+
     /// What `run.json` holds of a study that begins now.
     pub fn record(&self) -> RunRecord {
-        let limits = self.engine.limits();
         RunRecord {
             schema_version: SCHEMA_VERSION,
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -207,8 +244,7 @@ impl<'s> Study<'s> {
             plan: PlanRecord {
                 trials: self.trials(),
                 members_per_trial: self.members_per_trial().count(),
-                wave_bytes: limits.wave_bytes,
-                wave_members: limits.wave_members,
+                limits: self.engine.limits(),
             },
         }
     }
@@ -231,8 +267,20 @@ impl<'s> Study<'s> {
     /// [`StudyError::OtherRun`] names what differs.
     pub fn check_same(&self, folder: &str, stored: &RunRecord) -> Result<(), StudyError> {
         let given = self.record();
+        // The fingerprint says what the data is; from where it was read may differ.
+        let without_source = |sweep: &serde_json::Value| {
+            let mut sweep = sweep.clone();
+            if let Some(data) = sweep
+                .pointer_mut("/data")
+                .and_then(|data| data.as_object_mut())
+            {
+                data.remove("source");
+            }
+            sweep
+        };
+        let sweeps = (without_source(&stored.sweep), without_source(&given.sweep));
         let compared = [
-            ("sweep", first_difference(&stored.sweep, &given.sweep)),
+            ("sweep", first_difference(&sweeps.0, &sweeps.1)),
             (
                 "data",
                 differ(&stored.data.fingerprint, &given.data.fingerprint),
@@ -261,7 +309,12 @@ impl<'s> Study<'s> {
         let (now, then) = (adapter_record(self.engine), &stored.adapter);
         let describe = |adapter: &AdapterRecord| {
             let variants: Vec<&str> = adapter.variants.values().map(String::as_str).collect();
-            format!("{} ({})", adapter.name, variants.join(", "))
+            format!(
+                "{} ({}; {})",
+                adapter.name,
+                adapter.driver,
+                variants.join(", ")
+            )
         };
         let (now, then) = (describe(&now), describe(then));
         (now != then).then(|| {
@@ -279,7 +332,7 @@ impl<'s> Study<'s> {
         plan: &PlanRecord,
         control: &mut Control<'_>,
     ) -> Result<Ending, StudyError> {
-        let tally = Tally::read(&run.reader(), &self.sweep.train.objective)?;
+        let tally = Tally::read(&run.reader(), &self.sweep.train.objective, self.trials())?;
         let mut session = Session {
             study: *self,
             run,
@@ -288,11 +341,7 @@ impl<'s> Study<'s> {
             resumed: false,
             marked: None,
         };
-        let limits = Limits {
-            wave_bytes: plan.wave_bytes,
-            wave_members: plan.wave_members,
-        };
-        for generation in self.generations(limits) {
+        for generation in self.generations(plan.limits) {
             if session.generation(generation)? == WaveEnd::Interrupted {
                 return Ok(Ending::Interrupted);
             }
@@ -364,7 +413,14 @@ impl Session<'_, '_, '_> {
         if std::mem::replace(&mut self.resumed, true) {
             return Ok(None);
         }
-        let stored = self.run.checkpoint()?;
+        let stored = match self.run.checkpoint() {
+            // Its wave is trained from the beginning, to the same bits.
+            Err(error @ StoreError::DamagedCheckpoint { .. }) => {
+                self.control.observer.on(Event::Warning(&error.to_string()));
+                None
+            }
+            stored => stored?,
+        };
         Ok(stored.filter(|c| c.header.wave == wave && c.header.refit == refit))
     }
 
@@ -383,7 +439,9 @@ impl Session<'_, '_, '_> {
         self.run.remove_checkpoint()?;
         for trial in new {
             self.control.observer.on(Event::TrialFinished(&trial));
-            self.tally.add(trial);
+            self.tally
+                .add(trial)
+                .map_err(|trial| StudyError::UnknownTrial { trial })?;
         }
         Ok(())
     }
@@ -426,23 +484,32 @@ fn first_difference(
     if stored == given {
         return None;
     }
-    if let (Value::Object(a), Value::Object(b)) = (stored, given) {
-        let none = Value::Null;
-        for key in a.keys().chain(b.keys()) {
-            let pair = (a.get(key).unwrap_or(&none), b.get(key).unwrap_or(&none));
-            if let Some((a, b)) = first_difference(pair.0, pair.1) {
-                return Some((format!("{key}: {a}"), format!("{key}: {b}")));
-            }
-        }
-    }
-    let short = |value: &Value| {
-        let text = value.to_string();
-        let cut: String = text.chars().take(80).collect();
-        if cut.len() < text.len() {
-            cut + "..."
-        } else {
-            cut
-        }
+    let inside = |label: &str, a: &Value, b: &Value| {
+        let (a, b) = first_difference(a, b)?;
+        Some((format!("{label}: {a}"), format!("{label}: {b}")))
     };
-    Some((short(stored), short(given)))
+    match (stored, given) {
+        (Value::Object(a), Value::Object(b)) if a.keys().eq(b.keys()) => a
+            .iter()
+            .find_map(|(key, value)| inside(key, value, &b[key])),
+        (Value::Array(a), Value::Array(b)) if a.len() == b.len() => {
+            a.iter()
+                .zip(b)
+                .find_map(|(a, b)| match (a["name"].as_str(), b["name"].as_str()) {
+                    (Some(name), Some(other)) if name == other => inside(name, a, b),
+                    _ => first_difference(a, b),
+                })
+        }
+        _ => Some((short(stored), short(given))),
+    }
+}
+
+fn short(value: &serde_json::Value) -> String {
+    let text = value.to_string();
+    let cut: String = text.chars().take(80).collect();
+    if cut.len() < text.len() {
+        cut + "..."
+    } else {
+        cut
+    }
 }

@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use super::StudyError;
 use crate::report::{Goal, Score};
-use crate::store::{RunReader, StoreError, TrialRecord, TrialState};
+use crate::store::{RunReader, TrialRecord, TrialState};
 
 /// Counts over the records of a run.
 pub struct Tally {
     objective: String,
     goal: Goal,
+    trials: u64,
     held: Vec<bool>,
     states: BTreeMap<TrialState, u64>,
     best: Option<TrialRecord>,
@@ -16,16 +18,19 @@ pub struct Tally {
 
 impl Tally {
     /// Reads the records that a run holds so far.
-    pub fn read(run: &RunReader, objective: &str) -> Result<Self, StoreError> {
+    pub fn read(run: &RunReader, objective: &str, trials: u64) -> Result<Self, StudyError> {
         let mut tally = Self {
             objective: objective.to_owned(),
             goal: Goal::of_metric(objective),
+            trials,
             held: Vec::new(),
             states: BTreeMap::new(),
             best: None,
         };
         for trial in run.trials()? {
-            tally.add(trial?);
+            tally
+                .add(trial?)
+                .map_err(|trial| StudyError::UnknownTrial { trial })?;
         }
         Ok(tally)
     }
@@ -35,8 +40,12 @@ impl Tally {
         usize::try_from(trial).is_ok_and(|trial| self.held.get(trial) == Some(&true))
     }
 
-    /// Counts a trial that is now on record.
-    pub fn add(&mut self, trial: TrialRecord) {
+    /// Counts a trial that is now on record. One that is none of the study's, or that is there
+    /// already, is refused by its number.
+    pub fn add(&mut self, trial: TrialRecord) -> Result<(), u64> {
+        if trial.trial >= self.trials || self.holds(trial.trial) {
+            return Err(trial.trial);
+        }
         let at = usize::try_from(trial.trial).expect("trials are counted in memory");
         if self.held.len() <= at {
             self.held.resize(at + 1, false);
@@ -46,6 +55,7 @@ impl Tally {
         if self.is_better(&trial) {
             self.best = Some(trial);
         }
+        Ok(())
     }
 
     /// Ties go to the earlier trial, in whatever order they finished.

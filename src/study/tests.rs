@@ -33,8 +33,10 @@ struct ScriptedWave<'e> {
 fn scripted(correct: fn(u64) -> Option<u64>, wave_members: u64) -> Scripted {
     Scripted {
         limits: Limits {
-            wave_bytes: u64::MAX,
-            wave_members,
+            most_bytes: u64::MAX,
+            most_members: wave_members,
+            enough_bytes: u64::MAX,
+            enough_members: 1,
         },
         correct,
         stop_after: usize::MAX,
@@ -59,8 +61,8 @@ impl Engine for Scripted {
         self.limits
     }
 
-    fn capacity(&self, _shape: &Shape) -> Result<u64, EngineError> {
-        Ok(self.limits.wave_members)
+    fn capacity(&self, _shape: &Shape, _batch: usize) -> Result<u64, EngineError> {
+        Ok(self.limits.most_members)
     }
 
     fn start<'r>(&'r self, wave: WaveSetup<'r>) -> Result<Box<dyn Running + 'r>, EngineError> {

@@ -231,7 +231,9 @@ impl<'w> WaveRun<'w> {
                 .entry(member.id)
                 .or_insert_with(|| new_history(member.id));
             history.epochs.push([status.train_loss, loss, accuracy]);
-            if status.diverged {
+            // Finite weights can still give logits that are not, on rows that were not trained on.
+            let unsound = !self.header.refit && validation[slot].is_none();
+            if status.diverged || unsound {
                 let last = history.epochs.len() - 1;
                 history.epochs[last] = [f64::NAN; 3];
                 history.diverged = true;
@@ -251,7 +253,10 @@ impl<'w> WaveRun<'w> {
         let begin = Instant::now();
         let evaluations = self.running.evaluate(part)?;
         self.header.evaluate_s += begin.elapsed().as_secs_f64();
-        let with_rows = |e: crate::engine::Evaluation| (e.rows > 0).then(|| metrics::metrics(&e));
+        // No rows, or a loss that is not finite, give no metrics.
+        let with_rows = |e: crate::engine::Evaluation| {
+            (e.rows > 0 && e.loss_sum.is_finite()).then(|| metrics::metrics(&e))
+        };
         Ok(evaluations
             .into_iter()
             .map(|e| e.and_then(with_rows))
@@ -279,6 +284,7 @@ impl<'w> WaveRun<'w> {
                 .or_insert_with(|| new_history(member.id));
             history.samples = status[slot].samples;
             history.steps = status[slot].steps;
+            history.diverged |= status[slot].diverged || training[slot].is_none();
         }
         let outcome = |member: &Member| {
             let (training, validation, weights) = scores.remove(&member.id).unwrap_or_default();

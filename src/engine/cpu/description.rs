@@ -9,11 +9,8 @@ const ASSUMED_BYTES: u64 = 4 << 30;
 
 /// The processor as an adapter.
 pub fn describe(threads: usize) -> AdapterDescription {
-    let limits = [
-        ("threads", threads as u64),
-        ("memory_bytes", total_bytes().unwrap_or(ASSUMED_BYTES)),
-    ];
-    let variants = [("products", "gemm f32"), ("simd", simd())];
+    let limits = [("threads", threads as u64), ("memory_bytes", total_bytes())];
+    let variants = [("products", "register tiles, gemm"), ("simd", simd())];
     AdapterDescription {
         name: processor().unwrap_or_else(|| std::env::consts::ARCH.to_owned()),
         backend: "native".to_owned(),
@@ -32,8 +29,9 @@ pub fn available_bytes() -> u64 {
     memory("MemAvailable:").unwrap_or(ASSUMED_BYTES)
 }
 
-fn total_bytes() -> Option<u64> {
-    memory("MemTotal:")
+/// Memory of the machine, in bytes.
+pub fn total_bytes() -> u64 {
+    memory("MemTotal:").unwrap_or(ASSUMED_BYTES)
 }
 
 /// A line of Linux's /proc/meminfo, in bytes; elsewhere unknown.

@@ -21,8 +21,8 @@ impl<'a, T: Real> Matrix<'a, T> {
     /// When `values` does not hold rows x columns values.
     pub fn new(values: &'a [T], rows: usize, columns: usize) -> Self {
         assert_eq!(
-            values.len(),
-            rows * columns,
+            Some(values.len()),
+            rows.checked_mul(columns),
             "values of a {rows}x{columns} matrix"
         );
         Self {

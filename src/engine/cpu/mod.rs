@@ -33,12 +33,10 @@ pub use gather::ScaledFeatures;
 pub use network::{Network, Workspace};
 pub use real::Real;
 
-/// Parameters and moments that a wave may hold: enough members to keep every core busy, few enough
-/// that memory stays the same however many trials a sweep has.
-const WAVE_LIMITS: Limits = Limits {
-    wave_bytes: 256 << 20,
-    wave_members: 1024,
-};
+/// Bytes and members that are enough for a wave: more would only take memory, and memory shall not
+/// grow with the number of trials.
+const ENOUGH_BYTES: u64 = 256 << 20;
+const MOST_MEMBERS: u64 = 1024;
 
 /// The engine of the `cpu` adapter; in f64 the oracle of the tests.
 pub struct CpuEngine<T = f32> {
@@ -63,7 +61,7 @@ impl<T: Real> CpuEngine<T> {
             })?;
         Ok(Self {
             threads: pool,
-            limits: WAVE_LIMITS,
+            limits: limits(),
             number: PhantomData,
         })
     }
@@ -84,24 +82,39 @@ impl<T: Real> Engine for CpuEngine<T> {
         self.limits
     }
 
-    fn capacity(&self, shape: &Shape) -> Result<u64, EngineError> {
-        // Parameters, gradients and two moments; the largest optimizer is assumed.
-        let needed = shape.parameters() as u64 * 4 * size_of::<T>() as u64;
+    fn capacity(&self, shape: &Shape, batch: usize) -> Result<u64, EngineError> {
+        // Parameters and two moments; the largest optimizer is assumed.
+        let member = shape.parameters() as u64 * 3 * size_of::<T>() as u64;
+        let threads = self.threads.current_num_threads() as u64;
+        let scratch = Workspace::<T>::bytes(shape, batch).saturating_mul(threads);
         let available = description::available_bytes();
-        if needed > available {
+        let left = available.saturating_sub(scratch);
+        if member > left {
             return Err(EngineError::TooLarge {
                 shape: shape.clone(),
-                needed,
+                needed: member.saturating_add(scratch),
                 available,
                 adapter: self.adapter().name,
             });
         }
-        let by_bytes = (self.limits.wave_bytes / needed.max(1)).max(1);
-        Ok(by_bytes.min(self.limits.wave_members))
+        Ok((left / member.max(1)).min(self.limits.most_members))
     }
 
     fn start<'r>(&'r self, wave: WaveSetup<'r>) -> Result<Box<dyn Running + 'r>, EngineError> {
-        self.capacity(wave.shape)?;
+        let batch = wave.members.iter().map(|m| m.hyperparameters.batch_size);
+        self.capacity(wave.shape, batch.max().unwrap_or(1))?;
         Ok(Box::new(wave::CpuWave::<T>::new(&self.threads, wave)))
+    }
+}
+
+/// Half of the machine's memory is the most, and two members a core keep all cores busy. Both are
+/// the machine's, not those of `--threads`: a plan does not depend on the threads.
+fn limits() -> Limits {
+    let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u64);
+    Limits {
+        most_bytes: description::total_bytes() / 2,
+        most_members: MOST_MEMBERS,
+        enough_bytes: ENOUGH_BYTES,
+        enough_members: 2 * cores,
     }
 }

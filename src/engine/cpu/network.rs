@@ -77,8 +77,11 @@ impl<T: Real> Workspace<T> {
         let rows = rows.max(EVALUATION_ROWS) as u64;
         let widths = shape.widths();
         let widest = widths[1..].iter().max().copied().unwrap_or(0);
-        let values = rows * (widths.iter().sum::<usize>() + 2 * widest) as u64;
-        (values + shape.parameters() as u64) * size_of::<T>() as u64
+        let columns = (widths.iter().sum::<usize>() + 2 * widest) as u64;
+        let values = rows.saturating_mul(columns);
+        values
+            .saturating_add(shape.parameters() as u64)
+            .saturating_mul(size_of::<T>() as u64)
     }
 
     /// Gradient of the last batch, in the layout of the parameters.

@@ -307,7 +307,7 @@ fn iris_is_learnt() {
 #[test]
 fn a_network_that_is_too_large_is_refused_by_name() {
     let error = engine(1)
-        .capacity(&Shape::new(1000, &[65_536; 64], 10))
+        .capacity(&Shape::new(1000, &[65_536; 64], 10), 32)
         .unwrap_err();
     let text = error.to_string();
     assert!(text.contains("65536") && text.contains("bytes"), "{text}");
