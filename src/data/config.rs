@@ -8,6 +8,7 @@ use serde::de::{Deserializer, Visitor};
 use serde::{Deserialize, Serialize, Serializer};
 
 use super::DataError;
+use super::error::number;
 
 /// What to train on and how to divide it: the `[data]` table of a sweep file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -126,13 +127,13 @@ impl DataConfig {
             && !(holdout > 0.0 && holdout < 1.0)
         {
             let limit = "must be a fraction above 0 and below 1";
-            return out("holdout", holdout.to_string(), limit);
+            return out("holdout", number(holdout).to_lowercase(), limit);
         }
         if let TestPart::Fraction(test) = self.test
             && !(0.0..1.0).contains(&test)
         {
             let limit = "must be a fraction of at least 0 and below 1 (0 for no test part)";
-            return out("test", test.to_string(), limit);
+            return out("test", number(test).to_lowercase(), limit);
         }
         if self.repeats == 0 {
             return out("repeats", "0".into(), "must be at least 1");

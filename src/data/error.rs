@@ -1,7 +1,7 @@
 //! What can be wrong with data and with the settings that describe it.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
@@ -32,19 +32,21 @@ pub enum DataError {
         remedy: &'static str,
     },
     /// A setting means nothing for this kind of source.
-    #[error("{setting} is given, but it is for {kind} only and the data is {data}; leave it out")]
+    #[error("{setting} needs {kind}, but the data is {data}; {remedy}")]
     NotForSource {
         /// The setting, as in the sweep file.
-        setting: &'static str,
+        setting: String,
         /// The kind of source that it is for.
         kind: &'static str,
         /// The source.
         data: String,
+        /// What to do.
+        remedy: &'static str,
     },
     /// A word that is no built-in dataset.
     #[error(
-        "`{name}` is neither a built-in dataset ({known}) nor a file or folder{}",
-        nearest.map_or(String::new(), |name| format!("; did you mean `{name}`?"))
+        "`{}` is neither a built-in dataset ({known}) nor a file or folder; {}", shown(name),
+        nearest.map_or("name one that is there".to_owned(), |name| format!("did you mean `{name}`?"))
     )]
     UnknownSource {
         /// The word.
@@ -64,7 +66,8 @@ pub enum DataError {
     },
     /// A file whose kind is not known by its ending.
     #[error(
-        "{} is not a kind of file that can be read here; give a .csv, .npy or .npz file, or a folder of IDX files",
+        "{} is not a kind of file that can be read here; give a .csv file (cells divided by commas, \
+         semicolons or tabs), a .npy or .npz file, or a folder of IDX files",
         path.display()
     )]
     UnknownKind {
@@ -72,20 +75,20 @@ pub enum DataError {
         path: PathBuf,
     },
     /// A file or folder could not be read.
-    #[error("{} cannot be read", path.display())]
+    #[error("{} cannot be read ({reason}); name a file that you may read", path.display())]
     Read {
         /// The file or folder.
         path: PathBuf,
         /// The system's reason.
-        source: io::Error,
+        reason: io::Error,
     },
     /// A file is broken: cut short, or damaged.
-    #[error("{} is damaged or cut short; get it again", path.display())]
+    #[error("{} is damaged or cut short ({reason}); get it again", path.display())]
     Damaged {
         /// The file.
         path: PathBuf,
         /// What the decoder says.
-        source: io::Error,
+        reason: io::Error,
     },
     /// A target to regress on.
     #[error(
@@ -113,7 +116,7 @@ pub enum DataError {
         line: u64,
     },
     /// No rows.
-    #[error("{data} has no rows; at least two classes with a row each are needed")]
+    #[error("{data} has no rows; add some, or name another file")]
     NoRows {
         /// The file or array.
         data: String,
@@ -129,13 +132,21 @@ pub enum DataError {
         limit: u32,
     },
     /// No feature columns.
-    #[error("{data} has no feature columns; at least one beside target and group is needed")]
+    #[error(
+        "{data} has no feature columns, but at least one beside target and group is needed; {remedy}"
+    )]
     NoFeatures {
         /// The file or array.
         data: String,
+        /// What to do.
+        remedy: &'static str,
     },
     /// Every row has one class.
-    #[error("every row of {data} has the class `{class}`; at least two classes are needed")]
+    #[error(
+        "every row of {data} has the class `{}`, but at least two classes are needed; add rows of another \
+         class, or take another target",
+        shown(class)
+    )]
     OneClass {
         /// The file or dataset.
         data: String,
@@ -159,8 +170,8 @@ pub enum DataError {
     },
     /// A class or category that occurs in the test part only.
     #[error(
-        "{} has `{value}` in {place}, which the training data lacks; that has: {known}",
-        path.display()
+        "{} has `{}` in {place}, which the training data lacks (it has {known}); correct it, or remove the row",
+        path.display(), shown(value)
     )]
     Unseen {
         /// The file of the test part.
@@ -172,16 +183,29 @@ pub enum DataError {
         /// The values in the training data.
         known: String,
     },
-    /// A file that is not CSV.
-    #[error("{} is not readable as CSV", path.display())]
-    Csv {
+    /// A file that begins as those of another format do.
+    #[error("{} is {kind}, not CSV text; {remedy}", path.display())]
+    NotCsv {
         /// The file.
         path: PathBuf,
-        /// The parser's reason.
-        source: csv::Error,
+        /// What it is.
+        kind: &'static str,
+        /// What to do.
+        remedy: &'static str,
+    },
+    /// A line of a CSV file that is not UTF-8.
+    #[error("line {line} of {} is not UTF-8 text; save it as CSV in UTF-8", path.display())]
+    NotUtf8 {
+        /// The file.
+        path: PathBuf,
+        /// The first such line.
+        line: u64,
     },
     /// A line with too few or too many cells.
-    #[error("line {line} of {} has {found} cells, but the header has {expected}", path.display())]
+    #[error(
+        "line {line} of {} has {found} cell{}, but the header has {expected}; {remedy}", path.display(),
+        if *found == 1 { "" } else { "s" }
+    )]
     Ragged {
         /// The file.
         path: PathBuf,
@@ -191,9 +215,14 @@ pub enum DataError {
         found: usize,
         /// Cells in the header.
         expected: usize,
+        /// What to do.
+        remedy: &'static str,
     },
     /// A cell that cannot be used.
-    #[error("line {line}, column `{column}` of {}: `{value}` {problem}", path.display())]
+    #[error(
+        "line {line}, column `{}` of {}{} {problem}", shown(column), path.display(),
+        if value.is_empty() { String::new() } else { format!(": `{}`", shown(value)) }
+    )]
     Cell {
         /// The file.
         path: PathBuf,
@@ -207,7 +236,9 @@ pub enum DataError {
         problem: &'static str,
     },
     /// A setting names a column that is not there.
-    #[error("column `{column}` is not in {}; it has: {known} ({remedy})", path.display())]
+    #[error(
+        "column `{}` is not in {}, which has {known}; name one of them ({remedy})", shown(column), path.display()
+    )]
     UnknownColumn {
         /// The file.
         path: PathBuf,
@@ -219,7 +250,7 @@ pub enum DataError {
         remedy: &'static str,
     },
     /// Two columns with one name.
-    #[error("{} has two columns named `{column}`; rename one", path.display())]
+    #[error("{}", duplicate(path, column))]
     DuplicateColumn {
         /// The file.
         path: PathBuf,
@@ -227,7 +258,10 @@ pub enum DataError {
         column: String,
     },
     /// A column with two uses.
-    #[error("column `{column}` is both {first} and {second}; name another for one of them")]
+    #[error(
+        "column `{}` is both {first} and {second}; name another for one of them",
+        shown(column)
+    )]
     ColumnUsedTwice {
         /// The column.
         column: String,
@@ -238,7 +272,7 @@ pub enum DataError {
     },
     /// The file of the test part has other columns than the training data.
     #[error(
-        "{} must have the columns of the training data, but {}", path.display(),
+        "{} must have the columns of the training data, but {}; make them the same, in any order", path.display(),
         column_difference(missing, unexpected)
     )]
     OtherColumns {
@@ -251,8 +285,8 @@ pub enum DataError {
     },
     /// A text column with very many values.
     #[error(
-        "column `{column}` of {} has {categories} different texts, but a categorical feature may have at most \
-         {limit}; remove the column", path.display()
+        "column `{}` of {} has {categories} different texts, but a categorical feature may have at most \
+         {limit}; remove the column", shown(column), path.display()
     )]
     TooManyCategories {
         /// The file.
@@ -266,8 +300,8 @@ pub enum DataError {
     },
     /// A group with rows in the training data and in the test file.
     #[error(
-        "group `{group}` is in both the training data and {}; remove its rows from one, or leave out `group`",
-        path.display()
+        "group `{}` is in both the training data and {}; remove its rows from one, or leave out `group`",
+        shown(group), path.display()
     )]
     SharedGroup {
         /// The file of the test part.
@@ -276,17 +310,22 @@ pub enum DataError {
         group: String,
     },
     /// A folder without the files of an IDX dataset.
-    #[error("{} is not a folder of IDX files: it has none of {}", path.display(), expected.join(", "))]
+    #[error(
+        "the folder {} has none of the IDX files {}; {remedy}", path.display(), expected.join(", ")
+    )]
     IdxFolder {
         /// The folder.
         path: PathBuf,
         /// The names that were looked for.
         expected: Vec<String>,
+        /// What to do.
+        remedy: &'static str,
     },
     /// A file that does not begin as IDX files do.
     #[error(
-        "{} begins with the bytes {found:02x?}, but an IDX file of {dimensions} dimensions begins with \
-         [00, 00, 08, {dimensions:02x}]", path.display()
+        "{} begins with the bytes {found:02x?}, but an IDX file of {dimensions} dimension{} begins with \
+         [00, 00, 08, {dimensions:02x}]; put the right file there", path.display(),
+        if *dimensions == 1 { "" } else { "s" }
     )]
     IdxMagic {
         /// The file.
@@ -298,7 +337,8 @@ pub enum DataError {
     },
     /// An IDX file of another type than bytes.
     #[error(
-        "{} holds {kind} (IDX type 0x{found:02x}), but only unsigned bytes (0x08) are read", path.display()
+        "{} holds {kind} (IDX type 0x{found:02x}), but only unsigned bytes (0x08) are read; \
+         convert them, or save them with numpy.savez(FILE, x=x, y=y)", path.display()
     )]
     IdxType {
         /// The file.
@@ -319,7 +359,9 @@ pub enum DataError {
         found: String,
     },
     /// As many labels as rows are needed.
-    #[error("{features} has {rows} rows, but {targets} has {labels}; they must have as many")]
+    #[error(
+        "{features} has {rows} rows, but {targets} has {labels} labels; give each row one label"
+    )]
     RowCounts {
         /// Where the features are.
         features: String,
@@ -331,7 +373,10 @@ pub enum DataError {
         labels: u64,
     },
     /// Test images of another size than training images.
-    #[error("{} has images of {found} pixels, but the training images have {expected}", path.display())]
+    #[error(
+        "{} has images of {found} pixels, but the training images have {expected}; bring them to that size",
+        path.display()
+    )]
     ImageSize {
         /// The file of the test part.
         path: PathBuf,
@@ -361,7 +406,7 @@ pub enum DataError {
         limit: &'static str,
     },
     /// An array of another type than is needed.
-    #[error("{array} has the type {kind}, but it must hold {limit}; convert it with .astype()")]
+    #[error("{array} has the type {kind}, but it must hold {limit}; {remedy}")]
     ArrayType {
         /// The array.
         array: String,
@@ -369,9 +414,11 @@ pub enum DataError {
         kind: String,
         /// What it may be.
         limit: &'static str,
+        /// What to do.
+        remedy: &'static str,
     },
     /// A number of an array that cannot be used.
-    #[error("{array} has {value} in {place}, {problem}")]
+    #[error("{array} has {} in {place}, {problem}", number(*value))]
     ArrayValue {
         /// The array.
         array: String,
@@ -383,7 +430,9 @@ pub enum DataError {
         problem: &'static str,
     },
     /// An NPZ file lacks an array.
-    #[error("{} has no array `{array}`; it has: {known}", path.display())]
+    #[error(
+        "{} has no array `{array}` (it has {known}); save it with numpy.savez(FILE, x=x, y=y)", path.display()
+    )]
     MissingArray {
         /// The file.
         path: PathBuf,
@@ -393,9 +442,11 @@ pub enum DataError {
         known: String,
     },
     /// Fewer rows or groups than parts to divide them into.
-    #[error("{have} {what} cannot be divided into {need} parts; give {remedy}")]
+    #[error(
+        "{have} {what}{} cannot be divided into {need} parts; give {remedy}", if *have == 1 { "" } else { "s" }
+    )]
     TooFew {
-        /// `rows` or `groups`.
+        /// `row` or `group`.
         what: &'static str,
         /// How many there are.
         have: usize,
@@ -405,7 +456,7 @@ pub enum DataError {
         remedy: &'static str,
     },
     /// A part without rows.
-    #[error("the {part} would be empty with {rows} rows to divide; {remedy}")]
+    #[error("the {part} would be empty with {rows} row{} to divide; {remedy}", if *rows == 1 { "" } else { "s" })]
     EmptyPart {
         /// The part.
         part: String,
@@ -416,8 +467,9 @@ pub enum DataError {
     },
     /// A class that a training part lacks.
     #[error(
-        "class `{class}` has no row in the training part of {part} ({rows} in all data); remove the class, \
-         get more rows of it, or divide the data otherwise"
+        "class `{}` has no row in the training part of {part} ({rows} in all data); remove the class, \
+         get more rows of it, or divide the data otherwise (`test`, `folds`, `holdout`, `split`)",
+        shown(class)
     )]
     MissingClass {
         /// The fold.
@@ -429,10 +481,52 @@ pub enum DataError {
     },
 }
 
+/// Text of the user's for a message: in one line, and not too long.
+pub(super) fn shown(text: &str) -> String {
+    const SHOWN: usize = 60;
+    let mut shown = String::new();
+    for c in text.chars().take(SHOWN) {
+        match c.is_control() {
+            true => shown.extend(c.escape_default()),
+            false => shown.push(c),
+        }
+    }
+    if text.chars().count() > SHOWN {
+        shown += "...";
+    }
+    shown
+}
+
+/// A number, in exponent form where the plain one would be long.
+pub(super) fn number(value: f64) -> String {
+    match value.is_finite() && value != 0.0 && !(1e-4..1e15).contains(&value.abs()) {
+        true => format!("{value:e}"),
+        false => value.to_string(),
+    }
+}
+
+/// Two columns of one name; numbers and empty names have causes of their own.
+fn duplicate(path: &Path, column: &str) -> String {
+    let path = path.display();
+    if column.is_empty() {
+        return format!("{path} has two columns without a name; name them in its first line");
+    }
+    if column.parse::<f64>().is_ok() {
+        return format!(
+            "{path} has two columns named `{column}`, as if its first line were data; put a header of column \
+             names before it"
+        );
+    }
+    format!(
+        "{path} has two columns named `{}`; rename one",
+        shown(column)
+    )
+}
+
 /// Names for a message: the first ones, and how many more there are.
 pub(super) fn list<S: AsRef<str>>(names: &[S]) -> String {
     const SHOWN: usize = 20;
-    let shown = names.iter().take(SHOWN).map(AsRef::as_ref);
+    let shown = names.iter().take(SHOWN).map(|name| shown(name.as_ref()));
     let mut text = shown.collect::<Vec<_>>().join(", ");
     if names.len() > SHOWN {
         text += &format!(", ... ({} in all)", names.len());
@@ -441,8 +535,13 @@ pub(super) fn list<S: AsRef<str>>(names: &[S]) -> String {
 }
 
 fn column_difference(missing: &[String], unexpected: &[String]) -> String {
-    let parts = [("lacks", missing), ("has beyond them", unexpected)];
-    let parts = parts.iter().filter(|(_, names)| !names.is_empty());
-    let parts = parts.map(|(verb, names)| format!("{verb}: {}", list(names)));
-    parts.collect::<Vec<_>>().join("; ")
+    match (missing.is_empty(), unexpected.is_empty()) {
+        (false, true) => format!("lacks {}", list(missing)),
+        (true, _) => format!("has {} beyond them", list(unexpected)),
+        (false, false) => format!(
+            "lacks {} and has {} beyond them",
+            list(missing),
+            list(unexpected)
+        ),
+    }
 }

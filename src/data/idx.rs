@@ -75,7 +75,8 @@ impl Part {
             return Err(DataError::NoRows { data });
         }
         if images.sizes.contains(&0) {
-            return Err(DataError::NoFeatures { data });
+            let remedy = "give images of at least one pixel";
+            return Err(DataError::NoFeatures { data, remedy });
         }
         let labels = labels.values;
         Ok(Self {
@@ -126,6 +127,11 @@ fn find(folder: &Path, stem: &str, dimensions: u8) -> Result<PathBuf, DataError>
         None => Err(DataError::IdxFolder {
             path: folder.to_owned(),
             expected,
+            remedy: match stem {
+                "train-images" => "name the folder that has them, or a file (--data D)",
+                "train-labels" => "put the labels beside the images",
+                _ => "put them there, or hold out a fraction, as `--test 0.2`",
+            },
         }),
     }
 }
@@ -138,9 +144,9 @@ struct Idx {
 
 impl Idx {
     fn read(path: &Path, dimensions: u8) -> Result<Self, DataError> {
-        let damaged = |source| DataError::Damaged {
+        let damaged = |reason| DataError::Damaged {
             path: path.to_owned(),
-            source,
+            reason,
         };
         let mut reader = open(path)?;
         check_magic(&mut reader, path, dimensions)?;
@@ -169,9 +175,9 @@ impl Idx {
 
 /// Unpacks where the content, not the name, says that it is packed.
 fn open(path: &Path) -> Result<Box<dyn Read>, DataError> {
-    let read_error = |source| DataError::Read {
+    let read_error = |reason| DataError::Read {
         path: path.to_owned(),
-        source,
+        reason,
     };
     let mut file = BufReader::new(File::open(path).map_err(read_error)?);
     let begin = file.fill_buf().map_err(read_error)?;
@@ -184,9 +190,9 @@ fn open(path: &Path) -> Result<Box<dyn Read>, DataError> {
 fn check_magic(reader: &mut dyn Read, path: &Path, dimensions: u8) -> Result<(), DataError> {
     let mut found = Vec::new();
     let read = reader.take(4).read_to_end(&mut found);
-    read.map_err(|source| DataError::Damaged {
+    read.map_err(|reason| DataError::Damaged {
         path: path.to_owned(),
-        source,
+        reason,
     })?;
     match found[..] {
         [0, 0, UNSIGNED_BYTES, found] if found == dimensions => Ok(()),

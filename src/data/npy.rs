@@ -60,7 +60,10 @@ fn read_entry(
         return Err(DataError::MissingArray {
             path: path.to_owned(),
             array,
-            known: list(&known),
+            known: match known.is_empty() {
+                true => "no array".to_owned(),
+                false => list(&known),
+            },
         });
     }
     let file_name = npyz::npz::file_name_from_array_name(array);
@@ -78,14 +81,17 @@ fn read_entry(
 
 fn features(array: Array) -> Result<(Features, String), DataError> {
     if array.shape.len() < 2 {
-        return Err(array.shape_error("features must have two dimensions, rows and columns"));
+        let limit = "features must have two or more dimensions, rows first; write \
+                     x.reshape(-1, 1) if each row has one feature";
+        return Err(array.shape_error(limit));
     }
     let data = array.name.clone();
     if array.shape[0] == 0 {
         return Err(DataError::NoRows { data });
     }
     if array.shape.contains(&0) {
-        return Err(DataError::NoFeatures { data });
+        let remedy = "give the array at least one column";
+        return Err(DataError::NoFeatures { data, remedy });
     }
     let columns = array.shape[1..].iter().product();
     let values = match array.numbers {
@@ -99,8 +105,14 @@ fn features(array: Array) -> Result<(Features, String), DataError> {
 fn targets(array: Array) -> Result<(Vec<i64>, String), DataError> {
     match (array.shape.len(), array.numbers) {
         (1, Numbers::Labels(labels)) => Ok((labels, array.name)),
-        (_, numbers) => Err(Array { numbers, ..array }
-            .shape_error("targets must have one dimension, a class per row (y.ravel())")),
+        (_, numbers) => {
+            let array = Array { numbers, ..array };
+            let one_hot = array.shape.len() == 2 && array.shape[1] > 1;
+            Err(array.shape_error(match one_hot {
+                true => "targets must have one dimension, a class per row; write y.argmax(axis=1)",
+                false => "targets must have one dimension, a class per row; write y.ravel()",
+            }))
+        }
     }
 }
 
@@ -131,16 +143,16 @@ fn dataset(
     })
 }
 
-fn read_error(path: &Path, source: std::io::Error) -> DataError {
+fn read_error(path: &Path, reason: std::io::Error) -> DataError {
     DataError::Read {
         path: path.to_owned(),
-        source,
+        reason,
     }
 }
 
-fn damaged(path: &Path, source: std::io::Error) -> DataError {
+fn damaged(path: &Path, reason: std::io::Error) -> DataError {
     DataError::Damaged {
         path: path.to_owned(),
-        source,
+        reason,
     }
 }

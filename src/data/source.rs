@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::error::list;
+use super::error::{list, shown};
 use super::{DataConfig, DataError, Dataset, TestPart, builtin, classes, idx, npy, tabular};
 
 /// Names that are less alike than this are not suggested (Jaro-Winkler, 0 to 1).
@@ -69,32 +69,37 @@ impl Source {
     fn check_settings(&self, config: &DataConfig) -> Result<(), DataError> {
         let csv = matches!(self, Self::Csv);
         let idx = matches!(self, Self::Idx);
-        let file = matches!(config.test, TestPart::File(_));
-        let refused = [
-            ("`target`", config.target.is_some() && !csv, "CSV files"),
-            ("`group`", config.group.is_some() && !csv, "CSV files"),
-            (
-                "`categorical`",
-                !config.categorical.is_empty() && !csv,
-                "CSV files",
-            ),
-            ("a file as `test`", file && !csv, "CSV files"),
-            (
-                "`test = \"given\"`",
-                config.test == TestPart::Given && !idx,
-                "folders of IDX files",
-            ),
+        let csv_only = [
+            ("`target`", config.target.is_some()),
+            ("`group`", config.group.is_some()),
+            ("`categorical`", !config.categorical.is_empty()),
         ];
-        match refused.into_iter().find(|&(_, refused, _)| refused) {
-            None => Ok(()),
-            Some((setting, _, kind)) => Err(DataError::NotForSource {
-                setting,
-                kind,
-                data: config.source.clone(),
-            }),
-        }
+        let refused = csv_only.into_iter().find(|&(_, given)| given && !csv);
+        let (setting, kind, remedy) = match (refused, &config.test) {
+            (Some((setting, _)), _) => (setting.to_owned(), "a CSV file", "leave it out"),
+            (None, TestPart::File(file)) if !csv => (
+                format!("`test = \"{}\"`", shown(file)),
+                "a CSV file to train on",
+                FRACTION,
+            ),
+            (None, TestPart::Given) if !idx => (
+                "`test = \"given\"`".to_owned(),
+                "a folder of IDX files",
+                FRACTION,
+            ),
+            _ => return Ok(()),
+        };
+        Err(DataError::NotForSource {
+            setting,
+            kind,
+            data: config.source.clone(),
+            remedy,
+        })
     }
 }
+
+/// What to do about a test part that the source has not.
+const FRACTION: &str = "hold out a fraction, as `--test 0.2`";
 
 /// A word is taken for a misspelt built-in; a path is missing.
 fn missing(source: &str) -> DataError {

@@ -151,7 +151,7 @@ impl Divider<'_> {
         let validations = match (self.kind, &self.dataset.groups) {
             (SplitKind::Ordered, _) => return ordered::folds(rows, folds),
             (SplitKind::Shuffled, None) => {
-                check_count("rows", rows.len(), folds)?;
+                check_count("row", rows.len(), folds)?;
                 stratified::deal(rows, targets, folds, rng)
             }
             (SplitKind::Shuffled, Some(groups)) => grouped::deal(rows, groups, folds, rng)?,
@@ -179,7 +179,10 @@ fn check_count(what: &'static str, have: usize, need: usize) -> Result<(), DataE
             what,
             have,
             need,
-            remedy: "fewer folds (--folds K), a smaller test part or more data",
+            remedy: match what {
+                "group" => "fewer folds (--folds K), rows of more groups, or no `group`",
+                _ => "fewer folds (--folds K), a smaller test part or more data",
+            },
         }),
     }
 }
@@ -194,7 +197,10 @@ fn check_parts(parts: Parts, name: &str) -> Result<Parts, DataError> {
     Err(DataError::EmptyPart {
         part: empty,
         rows,
-        remedy: "change its fraction or give more rows",
+        remedy: match name {
+            "validation part" => "change its fraction (--holdout F), or give more rows",
+            _ => "change its fraction (--test T), or give more rows",
+        },
     })
 }
 

@@ -48,7 +48,7 @@ fn read_test_file(path: &Path, encoding: &Encoding) -> Result<Table, DataError> 
     if !path.exists() {
         return Err(DataError::Missing {
             path: path.to_owned(),
-            remedy: "name the file of the test part (--test FILE)",
+            remedy: "name a CSV file that is there, or a fraction as 0.2 (--test T)",
         });
     }
     let reader = TableReader::open(path)?;
@@ -104,7 +104,11 @@ impl Uses {
         }
         if !columns.iter().any(|column| column.is_feature()) {
             let data = path.display().to_string();
-            return Err(DataError::NoFeatures { data });
+            let remedy = match header.len() {
+                1 => "divide its cells by commas, semicolons or tabs, or add a column",
+                _ => "add a column",
+            };
+            return Err(DataError::NoFeatures { data, remedy });
         }
         Ok(Self { columns })
     }

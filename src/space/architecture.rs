@@ -1,5 +1,6 @@
 //! Limits on the hidden layers: `hidden`, or `layers` x `units`.
 
+use super::error::one_line;
 use super::given::{Given, Raw};
 use super::table::{Entry, Kind, MOST_LAYERS, MOST_WEIGHTS, WIDEST};
 use super::{Domain, Points, Space, SpaceError};
@@ -16,14 +17,34 @@ pub fn widths(entry: &Entry, given: &Given) -> Result<Vec<u64>, SpaceError> {
         _ => None,
     };
     let Some(widths) = widths.filter(|widths| widths.len() <= MOST_LAYERS) else {
-        let remedy =
-            "write for example `hidden = [64, 64]`, or `hidden = [[64], [128]]` for choices";
-        return Err(given.refuse(entry.name, Kind::Widths.words(), remedy));
+        return Err(no_widths(entry, given));
     };
     if weights(&widths) > u128::from(MOST_WEIGHTS) {
-        return Err(given.refuse(entry.name, too_many(), "make the layers narrower, or fewer"));
+        let remedy = "make the layers narrower, or fewer";
+        return Err(given.refuse_as(as_written(given), entry.name, too_many(), remedy));
     }
     Ok(widths)
+}
+
+fn no_widths(entry: &Entry, given: &Given) -> SpaceError {
+    let at = |spec, toml| given.place.setting(entry.name, spec, toml);
+    let remedy = format!(
+        "write for example {} for two layers, or {} for choices",
+        at("64x64", "[64, 64]"),
+        at("64,128", "[[64], [128]]")
+    );
+    given.refuse_as(as_written(given), entry.name, Kind::Widths.words(), &remedy)
+}
+
+/// Widths as the command line or the sweep file has them.
+fn as_written(given: &Given) -> String {
+    match &given.value {
+        Raw::List(items) if given.place.is_argument() => {
+            let width = |item: &Given| item.as_text().map_or_else(|| item.to_string(), one_line);
+            items.iter().map(width).collect::<Vec<_>>().join("x")
+        }
+        _ => given.to_string(),
+    }
 }
 
 fn too_many() -> String {

@@ -3,10 +3,12 @@
 use super::given::{Given, Raw, unknown};
 use super::section::Section;
 use super::spec::word;
+use super::value::typed;
 use super::{Overrides, SpaceError};
 use crate::data::{DataConfig, Scale, SplitKind, TestPart};
 
-const KEYS: [&str; 10] = [
+/// Keys of `[data]`.
+pub const KEYS: [&str; 10] = [
     "source",
     "target",
     "scale",
@@ -45,15 +47,18 @@ pub fn override_with(section: &mut Section, overrides: &Overrides) {
         section.remove("folds");
     }
     section.set("folds", "--folds", overrides.folds.as_ref(), whole);
-    section.set("holdout", "--holdout", overrides.holdout, Raw::Float);
+    let number = overrides.holdout.map(typed);
+    section.set("holdout", "--holdout", number, |text| word(&text));
 }
 
 /// The data's settings, with the section's defaults: a holdout of 0.2 without folds.
 pub fn read(section: &Section) -> Result<DataConfig, SpaceError> {
-    section.check_keys("a key of [data]", &KEYS)?;
+    section.check_keys(("data", "a key of [data]"), &KEYS, &KEYS)?;
     let mut data = DataConfig::default();
     if let Some(given) = section.get("source") {
-        data.source = given.text("source")?.to_owned();
+        let limit = "it must name a built-in dataset (digits, iris, wine, breast_cancer), a file or \
+                     a folder";
+        data.source = given.text("source", limit, "iris")?.to_owned();
     }
     if let Some(given) = section.get("scale") {
         data.scale = named(given, "scale", "a scale", &SCALES)?;
@@ -65,7 +70,7 @@ pub fn read(section: &Section) -> Result<DataConfig, SpaceError> {
         data.split = named(given, "split", "a split", &SPLITS)?;
     }
     if let Some(given) = section.get("repeats") {
-        data.repeats = given.whole("repeats", 1, MOST)?;
+        data.repeats = given.whole("repeats", (1, MOST), 3)?;
     }
     data.target = section
         .get("target")
@@ -91,7 +96,7 @@ pub fn read(section: &Section) -> Result<DataConfig, SpaceError> {
 fn read_folds(section: &Section, data: &mut DataConfig) -> Result<(), SpaceError> {
     let folds = section
         .get("folds")
-        .map(|given| given.whole("folds", 2, MOST))
+        .map(|given| given.whole("folds", (2, MOST), 5))
         .transpose()?;
     let holdout = section.get("holdout").map(holdout).transpose()?;
     if let (Some(given), Some(_), Some(_)) = (section.get("holdout"), folds, holdout) {
@@ -115,7 +120,7 @@ fn holdout(given: &Given) -> Result<f64, SpaceError> {
         .filter(|&fraction| fraction > 0.0 && fraction < 1.0);
     fraction.ok_or_else(|| {
         let limit = "it must be a fraction above 0 and below 1";
-        given.refuse("holdout", limit, "write for example `holdout = 0.2`")
+        given.refuse("holdout", limit, &given.example("holdout", "0.2"))
     })
 }
 
@@ -129,11 +134,8 @@ fn test_part(given: &Given) -> Result<TestPart, SpaceError> {
     part.filter(|part| !matches!(part, TestPart::Fraction(f) if !(0.0..1.0).contains(f)))
         .ok_or_else(|| {
             let limit = "it must be a fraction from 0 to below 1, \"given\" or a file's name";
-            given.refuse(
-                "test",
-                limit,
-                "write for example `test = 0.2`, or 0 for no test part",
-            )
+            let remedy = given.example("test", "0.2") + ", or 0 for no test part";
+            given.refuse("test", limit, &remedy)
         })
 }
 
@@ -144,23 +146,30 @@ fn named<T: Copy>(
     kind: &'static str,
     names: &[(&str, T)],
 ) -> Result<T, SpaceError> {
-    let name = given.text(object)?;
+    let known: Vec<&str> = names.iter().map(|(known, _)| *known).collect();
+    let limit = format!("it must be one of {}", known.join(", "));
+    let name = given.text(object, &limit, known[0])?;
     let found = names.iter().find(|(known, _)| *known == name);
-    found.map(|(_, value)| *value).ok_or_else(|| {
-        unknown(
-            &given.place,
-            name,
-            kind,
-            names.iter().map(|(known, _)| *known),
-        )
-    })
+    found
+        .map(|(_, value)| *value)
+        .ok_or_else(|| unknown(&given.place, name, kind, known.iter().copied()))
 }
 
 /// A column: its name, or its index from 0.
 fn column(given: &Given, object: &str) -> Result<String, SpaceError> {
     match given.as_whole(0, i64::from(u32::MAX)) {
         Some(index) => Ok(index.to_string()),
-        None => Ok(given.text(object)?.to_owned()),
+        None if object == "categorical" => {
+            let limit = "each item must be a column's name, or its index from 0";
+            let name = given.as_text().filter(|name| !name.is_empty());
+            let remedy = "write for example `categorical = [\"zip\"]`";
+            name.map(str::to_owned)
+                .ok_or_else(|| given.refuse(object, limit, remedy))
+        }
+        None => {
+            let limit = "it must be a column's name, or its index from 0";
+            Ok(given.text(object, limit, "label")?.to_owned())
+        }
     }
 }
 
@@ -172,7 +181,8 @@ fn columns(given: &Given) -> Result<Vec<String>, SpaceError> {
             .collect(),
         _ => {
             let limit = "it must be a list of columns";
-            Err(given.refuse("categorical", limit, "write their names in brackets"))
+            let remedy = "write their names in brackets, as [\"zip\"]";
+            Err(given.refuse("categorical", limit, remedy))
         }
     }
 }

@@ -1,10 +1,10 @@
 //! What was written for one parameter to its domain, checked against the table.
 
-use super::given::{Field, Given, Raw, unknown};
+use super::given::{Field, Given, Raw, unknown, unknown_of};
 use super::points::Points;
-use super::spec::RANGES;
+use super::spec::{RANGES, word};
 use super::table::{self, Built, Entry, Kind, built, list};
-use super::{Domain, ParameterValue, SpaceError, architecture};
+use super::{Domain, ParameterValue, Place, SpaceError, architecture};
 
 /// Most points of a range.
 const MOST_POINTS: i64 = 1_000_000;
@@ -72,10 +72,23 @@ pub fn value(entry: &Entry, given: &Given) -> Result<ParameterValue, SpaceError>
         },
         Kind::Widths => return architecture::widths(entry, given).map(ParameterValue::Widths),
     };
-    value.ok_or_else(|| {
-        let remedy = format!("write for example `{} = {}`", entry.name, entry.example());
-        given.refuse(entry.name, entry.kind.words(), &remedy)
-    })
+    value.ok_or_else(|| given.refuse(entry.name, entry.kind.words(), &remedy(entry, given)))
+}
+
+/// How the value should have been written.
+fn remedy(entry: &Entry, given: &Given) -> String {
+    let example = entry.example_at(&given.place);
+    match (&entry.kind, given.as_text()) {
+        (Kind::Number(_) | Kind::Whole(..) | Kind::Flag, Some(text))
+            if !given.place.is_argument() && !matches!(word(text), Raw::Text(_)) =>
+        {
+            format!("write it without quotes, as {example}")
+        }
+        (Kind::Number(_), Some(text)) if text.contains("..") => {
+            "write a range as { log = [1e-4, 1e-1], points = 7 }".to_owned()
+        }
+        _ => format!("write for example {example}"),
+    }
 }
 
 /// A name, if this version trains it.
@@ -98,12 +111,11 @@ fn named(
             object: format!("the {} `{name}`", entry.name),
             remedy: format!("choose among {}", list(built(names))),
         }),
-        None => Err(unknown(
-            &given.place,
-            name,
-            kind,
-            names.iter().map(|known| known.name),
-        )),
+        None => {
+            let known: Vec<&str> = names.iter().map(|known| known.name).collect();
+            let built: Vec<&str> = built(names).collect();
+            Err(unknown_of(&given.place, name, kind, &known, &built))
+        }
     }
 }
 
@@ -117,12 +129,38 @@ fn choices(entry: &Entry, given: &Given, items: &[Given]) -> Result<Domain, Spac
     for item in items {
         let value = value(entry, item)?;
         if values.contains(&value) {
-            let remedy = "leave out the repetition";
-            return Err(item.refuse(entry.name, "the list has this choice twice", remedy));
+            return Err(twice(entry, &item.place, &value));
         }
         values.push(value);
     }
     Ok(Domain::Choices(values))
+}
+
+/// The error that a list has a choice twice.
+fn twice(entry: &Entry, place: &Place, value: &ParameterValue) -> SpaceError {
+    let argument = place.is_argument();
+    let remedy = match value {
+        ParameterValue::Widths(widths) if argument => {
+            let [first, ..] = widths[..] else {
+                return conflict(entry, place, "[]", "leave one out");
+            };
+            format!("leave one out, or write {first}x{first} for two layers")
+        }
+        _ => "leave one out".to_owned(),
+    };
+    let shown = match value {
+        ParameterValue::Widths(_) if argument => value.to_string(),
+        _ => super::value::toml(value),
+    };
+    conflict(entry, place, &shown, &remedy)
+}
+
+fn conflict(entry: &Entry, place: &Place, shown: &str, remedy: &str) -> SpaceError {
+    SpaceError::Conflict {
+        place: place.clone(),
+        problem: format!("`{}` lists {shown} twice", entry.name),
+        remedy: remedy.to_owned(),
+    }
 }
 
 /// The keys of a parameter's table that say its values.
@@ -173,7 +211,10 @@ fn range(entry: &Entry, form: &Field, points: Option<&Given>) -> Result<Domain, 
         Kind::Number(_) => ["log", "linear"],
         Kind::Whole(..) => ["int", "log_int"],
         _ => {
-            let remedy = "list its values in brackets";
+            let remedy = match form.place.is_argument() {
+                true => "list its values with commas between them",
+                false => "list its values in brackets",
+            };
             return Err(form.value.refuse(entry.name, "it has no ranges", remedy));
         }
     };
@@ -217,7 +258,10 @@ fn number_of_points(entry: &Entry, given: &Given) -> Result<u32, SpaceError> {
         .and_then(|points| u32::try_from(points).ok())
         .ok_or_else(|| {
             let limit = format!("it must be a whole number from 1 to {MOST_POINTS}");
-            let remedy = "give as many as the grid shall have, as `points = 7`";
+            let remedy = match given.place.is_argument() {
+                true => "end the range with how many values to try, as `log:1e-4..1e-1:7`",
+                false => "give how many values to try, as `points = 7`",
+            };
             given.refuse(&format!("points of {}", entry.name), limit, remedy)
         })
 }
@@ -245,7 +289,13 @@ fn check_range(entry: &Entry, form: &Field, domain: &Domain) -> Result<(), Space
     }
     match points {
         None if form.name == "int" => Ok(()),
-        None => refuse("a grid needs the number of points", "add `points = 5`"),
+        None => {
+            let remedy = match form.place.is_argument() {
+                true => "add it at the end, as `:5`",
+                false => "add `points = 5`",
+            };
+            refuse("a grid needs the number of points", remedy)
+        }
         Some(1) if low < high => refuse(
             "its ends differ and `points` is 1",
             "set points to 2 or more",

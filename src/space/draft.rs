@@ -2,9 +2,9 @@
 
 use super::domain::{domain, is_switched_off};
 use super::error::one_line;
-use super::given::{Field, Given, Raw, unknown};
-use super::table::{self, Entry, PARAMETERS};
-use super::{Domain, Overrides, Parameter, Place, SpaceError, spec};
+use super::given::{Field, Given, Raw, unknown_of};
+use super::table::{self, Built, Entry, PARAMETERS};
+use super::{Domain, Overrides, Parameter, Place, SpaceError, elsewhere, spec};
 
 /// Who gave a parameter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,7 +87,7 @@ pub fn parameters(
 fn arguments(overrides: &Overrides) -> Result<Vec<Field>, SpaceError> {
     let mut fields: Vec<Field> = Vec::new();
     if let Some(hidden) = &overrides.hidden {
-        let place = Place::Argument(format!("--hidden {hidden}").into());
+        let place = Place::argument("--hidden", hidden);
         fields.push(Field {
             name: "hidden".to_owned(),
             value: spec::parse("hidden", hidden, &place)?,
@@ -165,6 +165,14 @@ impl Draft {
 
     /// Checks name and values; `None` when it only switches off what is not built.
     fn check(self) -> Result<Option<Checked>, SpaceError> {
+        let kind = "a parameter of the space";
+        let misplaced =
+            || elsewhere::misplaced(&self.place, (&self.name, &self.given), kind, "space");
+        if table::alias(&self.name).is_none()
+            && let Some(error) = misplaced()
+        {
+            return Err(error);
+        }
         let entry = known(&self.place, &self.name)?;
         if is_switched_off(entry, &self.given)? {
             return Ok(None);
@@ -185,6 +193,19 @@ impl Draft {
 
 /// The table's row of a parameter, or the error that there is none.
 pub fn known(place: &Place, name: &str) -> Result<&'static Entry, SpaceError> {
-    let names = PARAMETERS.iter().map(|entry| entry.name);
-    table::entry(name).ok_or_else(|| unknown(place, name, "a parameter", names))
+    let kind = "a parameter";
+    table::entry(name).ok_or_else(|| {
+        if let Some(meant) = table::alias(name) {
+            return SpaceError::Unknown {
+                place: place.clone(),
+                name: one_line(name),
+                kind,
+                remedy: format!("did you mean `{meant}`?"),
+            };
+        }
+        let names: Vec<&str> = PARAMETERS.iter().map(|entry| entry.name).collect();
+        let built = PARAMETERS.iter().filter(|entry| entry.built == Built::Yes);
+        let built: Vec<&str> = built.map(|entry| entry.name).collect();
+        unknown_of(place, name, kind, &names, &built)
+    })
 }

@@ -32,6 +32,32 @@ impl fmt::Display for Place {
     }
 }
 
+impl Place {
+    /// An argument with its value, in quotes where a shell needs them.
+    pub(super) fn argument(flag: &str, value: &str) -> Self {
+        let quote = value.is_empty() || value.contains(char::is_whitespace);
+        let quote = if quote { "'" } else { "" };
+        Self::Argument(format!("{flag} {quote}{value}{quote}").into())
+    }
+
+    /// Whether it is an argument of the command line.
+    pub(super) fn is_argument(&self) -> bool {
+        matches!(self, Self::Argument(_))
+    }
+
+    /// How the parameter or setting `name` is given a value here: `spec` as the command line
+    /// spells it, `toml` as a sweep file does.
+    pub(super) fn setting(&self, name: &str, spec: &str, toml: &str) -> String {
+        let Self::Argument(argument) = self else {
+            return format!("`{name} = {toml}`");
+        };
+        match argument.split(' ').next() {
+            None | Some("--set") => format!("`--set {name}={spec}`"),
+            Some(flag) => format!("`{flag} {spec}`"),
+        }
+    }
+}
+
 /// Text of the user's with its control characters escaped, so that an error stays one line.
 pub(super) fn one_line(text: &str) -> String {
     let mut line = String::with_capacity(text.len());

@@ -7,8 +7,9 @@ use std::sync::Arc;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::error::one_line;
 use super::given::{Field, Given, Raw, unknown};
-use super::{Place, SpaceError, SweepFile};
+use super::{Place, SpaceError, SweepFile, elsewhere};
 
 /// Sections of a sweep file.
 pub const SECTIONS: [&str; 4] = ["data", "train", "space", "search"];
@@ -16,17 +17,17 @@ pub const SECTIONS: [&str; 4] = ["data", "train", "space", "search"];
 /// The sections of a sweep file, in the order written.
 pub fn sections(file: &SweepFile) -> Result<Vec<Field>, SpaceError> {
     let lines = Lines::of(file);
-    let document = DeTable::parse(&file.text).map_err(|error| lines.syntax_error(&error))?;
+    let document =
+        DeTable::parse(&file.text).map_err(|error| lines.syntax_error(&error, &file.text))?;
     let sections = lines.fields(document.get_ref());
     for section in &sections {
         if !SECTIONS.contains(&section.name.as_str()) {
             let kind = "a section of a sweep file";
-            return Err(unknown(
-                &section.place,
-                &section.name,
-                kind,
-                SECTIONS.into_iter(),
-            ));
+            let (place, name) = (&section.place, section.name.as_str());
+            return Err(
+                elsewhere::misplaced(place, (name, &section.value), kind, "")
+                    .unwrap_or_else(|| unknown(place, name, kind, SECTIONS.into_iter())),
+            );
         }
     }
     Ok(sections)
@@ -55,14 +56,58 @@ impl Lines {
         }
     }
 
-    /// TOML's own message, in one line.
-    fn syntax_error(&self, error: &toml::de::Error) -> SpaceError {
-        let message: Vec<&str> = error.message().split_whitespace().collect();
+    /// TOML's own message, in one line, with what it leaves open.
+    fn syntax_error(&self, error: &toml::de::Error, text: &str) -> SpaceError {
+        let span = error.span().unwrap_or(0..0);
+        let (problem, remedy) = self.explain(error.message(), &span, text);
         SpaceError::Syntax {
-            place: self.place(&error.span().unwrap_or(0..0)),
-            problem: format!("this is not TOML: {}", message.join(" ")),
-            remedy: "correct it, or start from `regatta init`".to_owned(),
+            place: self.place(&span),
+            problem: format!("this is not TOML: {problem}"),
+            remedy,
         }
+    }
+
+    fn explain(&self, message: &str, span: &Range<usize>, text: &str) -> (String, String) {
+        let message: Vec<&str> = message.split_whitespace().collect();
+        let message = message.join(" ");
+        let marked = text.get(span.clone()).unwrap_or_default();
+        if message == "duplicate key" {
+            let key = one_line(marked.trim_matches(['"', '\'', '[', ']']));
+            let remedy = "leave one of the two out".to_owned();
+            return (format!("duplicate key `{key}`"), remedy);
+        }
+        let line = self.line(span.start, text);
+        if let Some((key, value)) = line.split_once('=') {
+            let (key, value) = (one_line(key.trim()), value.trim());
+            let word = value.starts_with(|c: char| c.is_alphabetic() || "./~".contains(c));
+            if value.is_empty() || value.starts_with('#') {
+                let remedy = "write one, or leave the line out".to_owned();
+                return (format!("`{key}` has no value"), remedy);
+            }
+            if word && !value.contains(['"', '\'', '#']) {
+                let problem = format!("`{}` is a text without quotes", one_line(value));
+                return (problem, format!("write `{key} = {value:?}`"));
+            }
+            if value.starts_with('"') && value.contains('\\') {
+                let remedy = "write texts with backslashes in single quotes, as 'C:\\my.csv'";
+                return (message, remedy.to_owned());
+            }
+        }
+        let remedy = "correct it, or start from `regatta init`".to_owned();
+        let message = message
+            .strip_suffix(", expected nothing")
+            .unwrap_or(&message);
+        (message.to_owned(), remedy)
+    }
+
+    /// The line that has a byte.
+    fn line<'a>(&self, at: usize, text: &'a str) -> &'a str {
+        let index = self.breaks.partition_point(|&end| end < at);
+        let begin = index
+            .checked_sub(1)
+            .map_or(0, |before| self.breaks[before] + 1);
+        let end = self.breaks.get(index).copied().unwrap_or(text.len());
+        text.get(begin..end).unwrap_or_default()
     }
 
     fn fields(&self, table: &DeTable<'_>) -> Vec<Field> {
@@ -79,10 +124,12 @@ impl Lines {
             DeValue::String(text) => Raw::Text(text.as_ref().to_owned()),
             DeValue::Integer(number) => {
                 // Beyond i128 no digit matters: every limit is far below.
-                i128::from_str_radix(number.as_str(), number.radix())
-                    .map_or_else(|_| Raw::Float(float(number.as_str())), Raw::Int)
+                i128::from_str_radix(number.as_str(), number.radix()).map_or_else(
+                    |_| float(&format!("{}{}", prefix(number.radix()), number.as_str())),
+                    Raw::Int,
+                )
             }
-            DeValue::Float(number) => Raw::Float(float(number.as_str())),
+            DeValue::Float(number) => float(number.as_str()),
             DeValue::Boolean(on) => Raw::Bool(*on),
             DeValue::Datetime(date) => Raw::Date(date.to_string()),
             DeValue::Array(items) => Raw::List(items.iter().map(|i| self.given(i)).collect()),
@@ -95,7 +142,17 @@ impl Lines {
     }
 }
 
-/// A number of TOML's grammar; what Rust does not read is no number.
-fn float(text: &str) -> f64 {
-    text.parse().unwrap_or(f64::NAN)
+/// A number of TOML's grammar. What Rust does not read is a whole number beyond all limits.
+fn float(text: &str) -> Raw {
+    Raw::Float(text.parse().unwrap_or(f64::INFINITY), text.to_owned())
+}
+
+/// What TOML writes before a whole number of this radix.
+fn prefix(radix: u32) -> &'static str {
+    match radix {
+        2 => "0b",
+        8 => "0o",
+        16 => "0x",
+        _ => "",
+    }
 }

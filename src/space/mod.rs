@@ -15,6 +15,7 @@ mod conditions;
 mod data_section;
 mod domain;
 mod draft;
+mod elsewhere;
 mod error;
 mod file;
 mod fit;

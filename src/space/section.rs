@@ -2,8 +2,8 @@
 
 use std::fmt::Display;
 
-use super::given::{Field, Given, Raw, unknown};
-use super::{Place, SpaceError};
+use super::given::{Field, Given, Raw, unknown_of};
+use super::{Place, SpaceError, elsewhere};
 
 /// A section of the sweep file.
 #[derive(Debug)]
@@ -38,7 +38,7 @@ impl Section {
     ) {
         let Some(value) = value else { return };
         self.remove(key);
-        let place = Place::Argument(format!("{flag} {value}").into());
+        let place = Place::argument(flag, &value.to_string());
         self.fields.push(Field {
             name: key.to_owned(),
             place: place.clone(),
@@ -65,19 +65,21 @@ impl Section {
         self.fields
     }
 
-    /// Refuses keys that are none of `known`.
-    pub fn check_keys(&self, kind: &'static str, known: &[&str]) -> Result<(), SpaceError> {
+    /// Refuses keys of the section `own` that are none of `known`; those of use are `listed`.
+    pub fn check_keys(
+        &self,
+        (own, kind): (&str, &'static str),
+        known: &[&str],
+        listed: &[&str],
+    ) -> Result<(), SpaceError> {
         let stranger = self
             .fields
             .iter()
             .find(|field| !known.contains(&field.name.as_str()));
         stranger.map_or(Ok(()), |field| {
-            Err(unknown(
-                &field.place,
-                &field.name,
-                kind,
-                known.iter().copied(),
-            ))
+            let (place, name) = (&field.place, field.name.as_str());
+            Err(elsewhere::misplaced(place, (name, &field.value), kind, own)
+                .unwrap_or_else(|| unknown_of(place, name, kind, known, listed)))
         })
     }
 }

@@ -1,12 +1,16 @@
 //! `[train]` and `[search]` to their configurations.
 
-use super::given::{Given, Raw, unknown};
+use super::given::{Given, Raw, unknown, unknown_of};
 use super::section::Section;
+use super::spec::word;
+use super::value::typed;
 use super::{Overrides, Refit, SearchConfig, SpaceError, Strategy, TrainConfig};
 use crate::seed::Seed;
 
-const TRAIN_KEYS: [&str; 4] = ["epochs", "objective", "early_stopping", "refit"];
-const SEARCH_KEYS: [&str; 9] = [
+/// Keys of `[train]`.
+pub const TRAIN_KEYS: [&str; 4] = ["epochs", "objective", "early_stopping", "refit"];
+/// Keys of `[search]`.
+pub const SEARCH_KEYS: [&str; 9] = [
     "strategy",
     "trials",
     "batch",
@@ -42,16 +46,26 @@ pub fn override_search(section: &mut Section, overrides: &Overrides) {
         text,
     );
     section.set("seed", "--seed", overrides.seed, whole);
-    section.set("stop_at", "--stop-at", overrides.stop_at, Raw::Float);
-    section.set("timeout_s", "--timeout", overrides.timeout, Raw::Float);
+    let number = |text: String| word(&text);
+    section.set("stop_at", "--stop-at", overrides.stop_at.map(typed), number);
+    section.set(
+        "timeout_s",
+        "--timeout",
+        overrides.timeout.map(typed),
+        number,
+    );
 }
 
 /// How members are trained.
 pub fn read_train(section: &Section) -> Result<TrainConfig, SpaceError> {
-    section.check_keys("a key of [train]", &TRAIN_KEYS)?;
+    section.check_keys(
+        ("train", "a key of [train]"),
+        &TRAIN_KEYS,
+        &["epochs", "objective", "refit"],
+    )?;
     let mut train = TrainConfig::default();
     if let Some(given) = section.get("epochs") {
-        train.epochs = given.whole("epochs", 1, MOST_EPOCHS)?;
+        train.epochs = given.whole("epochs", (1, MOST_EPOCHS), 20)?;
     }
     if let Some(given) = section.get("objective") {
         train.objective = objective(given)?;
@@ -82,7 +96,8 @@ fn objectives() -> Vec<String> {
 }
 
 fn objective(given: &Given) -> Result<String, SpaceError> {
-    let name = given.text("objective")?;
+    let limit = "it must name a metric";
+    let name = given.text("objective", limit, "val_accuracy")?;
     if name.starts_with("test_") {
         let limit = "test rows must not choose the best trial";
         return Err(given.refuse(
@@ -96,12 +111,9 @@ fn objective(given: &Given) -> Result<String, SpaceError> {
         return Ok(name.to_owned());
     }
     let kind = "a metric that ranks trials";
-    Err(unknown(
-        &given.place,
-        name,
-        kind,
-        names.iter().map(String::as_str),
-    ))
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let listed = "val_ or train_ with loss, accuracy, precision, recall or f1, as val_f1";
+    Err(unknown_of(&given.place, name, kind, &names, &[listed]))
 }
 
 fn refit(given: &Given) -> Result<Refit, SpaceError> {
@@ -121,14 +133,18 @@ fn refit(given: &Given) -> Result<Refit, SpaceError> {
             let known = ["epochs"].into_iter();
             return Err(unknown(&field.place, &field.name, "a key of refit", known));
         }
-        epochs = Some(field.value.whole("refit.epochs", 1, MOST_EPOCHS)?);
+        epochs = Some(field.value.whole("refit.epochs", (1, MOST_EPOCHS), 10)?);
     }
     Ok(Refit::On { epochs })
 }
 
 /// Which trials are proposed.
 pub fn read_search(section: &Section) -> Result<SearchConfig, SpaceError> {
-    section.check_keys("a key of [search]", &SEARCH_KEYS)?;
+    section.check_keys(
+        ("search", "a key of [search]"),
+        &SEARCH_KEYS,
+        &["strategy", "scheduler", "seed"],
+    )?;
     let mut search = SearchConfig::default();
     if let Some(given) = section.get("strategy") {
         search.strategy = strategy(given)?;
@@ -162,34 +178,30 @@ pub fn read_search(section: &Section) -> Result<SearchConfig, SpaceError> {
 }
 
 fn strategy(given: &Given) -> Result<Strategy, SpaceError> {
-    match given.text("strategy")? {
+    match given.text("strategy", "it must be grid", "grid")? {
         "grid" => Ok(Strategy::Grid),
         name if STRATEGIES.contains(&name) => {
             let object = format!("the strategy `{name}`");
             Err(not_built(given, &object, "use `grid`"))
         }
-        name => Err(unknown(
-            &given.place,
-            name,
-            "a strategy",
-            STRATEGIES.into_iter(),
-        )),
+        name => {
+            let kind = "a strategy";
+            Err(unknown_of(&given.place, name, kind, &STRATEGIES, &["grid"]))
+        }
     }
 }
 
 fn check_scheduler(given: &Given) -> Result<(), SpaceError> {
-    match given.text("scheduler")? {
+    match given.text("scheduler", "it must be none", "none")? {
         "none" => Ok(()),
         name if SCHEDULERS.contains(&name) => {
             let object = format!("the scheduler `{name}`");
             Err(not_built(given, &object, "use `none`"))
         }
-        name => Err(unknown(
-            &given.place,
-            name,
-            "a scheduler",
-            SCHEDULERS.into_iter(),
-        )),
+        name => {
+            let kind = "a scheduler";
+            Err(unknown_of(&given.place, name, kind, &SCHEDULERS, &["none"]))
+        }
     }
 }
 
@@ -200,7 +212,7 @@ fn seed(given: &Given) -> Result<Seed, SpaceError> {
     };
     seed.map(Seed).ok_or_else(|| {
         let limit = format!("it must be a whole number from 0 to {}", u64::MAX);
-        given.refuse("seed", limit, "write for example `seed = 0`")
+        given.refuse("seed", limit, &given.example("seed", "0"))
     })
 }
 

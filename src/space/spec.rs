@@ -2,7 +2,7 @@
 //! `0.01 | 16,32,64 | sgd,adam | log:1e-4..1e-1:7 | linear:0..0.5:3 | int:1..4 | 64x64,128`.
 
 use super::error::one_line;
-use super::given::{Field, Given, Raw};
+use super::given::{Field, Given, Raw, unknown};
 use super::{Place, SpaceError};
 
 /// Ranges of the grammar; as keys of the sweep file they are the same.
@@ -10,7 +10,7 @@ pub const RANGES: [&str; 4] = ["log", "linear", "int", "log_int"];
 
 /// `NAME=SPEC` as a field, with the argument as its place.
 pub fn setting(argument: &str) -> Result<Field, SpaceError> {
-    let place = Place::Argument(format!("--set {argument}").into());
+    let place = Place::argument("--set", argument);
     let Some((name, spec)) = argument.split_once('=') else {
         return Err(SpaceError::Syntax {
             place,
@@ -36,6 +36,7 @@ pub fn parse(name: &str, spec: &str, place: &Place) -> Result<Given, SpaceError>
     if let Some((kind, rest)) = range {
         return Ok(given(Raw::Table(parse_range(kind.trim(), rest, place)?)));
     }
+    check_form(spec, place)?;
     let items: Vec<&str> = spec.split(',').map(str::trim).collect();
     if items.contains(&"") {
         return Err(SpaceError::Syntax {
@@ -55,6 +56,29 @@ pub fn parse(name: &str, spec: &str, place: &Place) -> Result<Given, SpaceError>
         [single] => item(single),
         several => given(Raw::List(several.iter().map(item).collect())),
     })
+}
+
+/// Refuses ranges of no known kind, and brackets.
+fn check_form(spec: &str, place: &Place) -> Result<(), SpaceError> {
+    if let Some((low, _)) = spec.split_once("..") {
+        if let Some((kind, _)) = low.split_once(':') {
+            return Err(unknown(place, kind, "a kind of range", RANGES.into_iter()));
+        }
+        return Err(SpaceError::Syntax {
+            place: place.clone(),
+            problem: format!("`{}` does not say what kind of range it is", one_line(spec)),
+            remedy: "write for example log:1e-4..1e-1:7, linear:0.1..0.5:3 or int:1..4".to_owned(),
+        });
+    }
+    if spec.contains(['[', ']']) && !spec.split(',').any(|item| item.trim() == "[]") {
+        return Err(SpaceError::Syntax {
+            place: place.clone(),
+            problem: format!("`{}` has brackets", one_line(spec)),
+            remedy: "write choices as 16,32 and hidden layers as 64x64, without brackets"
+                .to_owned(),
+        });
+    }
+    Ok(())
 }
 
 /// `LOW..HIGH` or `LOW..HIGH:POINTS` behind `log:` and the like, as the sweep file's table.
@@ -94,7 +118,10 @@ pub fn word(text: &str) -> Raw {
         _ => text
             .parse()
             .map(Raw::Int)
-            .or_else(|_| text.parse().map(Raw::Float))
+            .or_else(|_| {
+                text.parse()
+                    .map(|number| Raw::Float(number, text.to_owned()))
+            })
             .unwrap_or_else(|_| Raw::Text(text.to_owned())),
     }
 }

@@ -1,8 +1,8 @@
 //! The table of parameters: what each may be, what it is by default, who uses it, and whether
 //! this version trains it.
 
-use super::ParameterValue;
 use super::value::toml;
+use super::{ParameterValue, Place};
 
 /// Default architecture.
 pub const HIDDEN: &[u64] = &[64];
@@ -150,7 +150,7 @@ impl Kind {
             Self::Flag => "it must be true or false".to_owned(),
             Self::Name(names) => format!("it must be one of {}", list(built(names))),
             Self::Widths => {
-                format!("it must be up to {MOST_LAYERS} widths from 1 to {WIDEST}, as [64, 64]")
+                format!("it must be up to {MOST_LAYERS} widths from 1 to {WIDEST}")
             }
         }
     }
@@ -205,6 +205,33 @@ impl Entry {
     pub fn example(&self) -> String {
         toml(&self.default.value())
     }
+
+    /// How it is given its example of a value at a place.
+    pub fn example_at(&self, place: &Place) -> String {
+        place.setting(
+            self.name,
+            &self.default.value().to_string(),
+            &self.example(),
+        )
+    }
+}
+
+/// Names that other libraries have for parameters of the table.
+const ALIASES: &[(&str, &str)] = &[
+    ("lr", "learning_rate"),
+    ("batch", "batch_size"),
+    ("bs", "batch_size"),
+    ("opt", "optimizer"),
+    ("eps", "epsilon"),
+    ("alpha", "rho"),
+    ("wd", "weight_decay"),
+];
+
+/// The parameter that another library's name means.
+pub fn alias(name: &str) -> Option<&'static str> {
+    let name = name.to_lowercase();
+    let found = ALIASES.iter().find(|(alias, _)| *alias == name);
+    found.map(|(_, meant)| *meant)
 }
 
 /// The row of a parameter.

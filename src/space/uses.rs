@@ -51,18 +51,20 @@ fn check_architecture(checked: &[Checked], space: &Space) -> Result<(), SpaceErr
     match (find("layers"), find("units")) {
         (Some(layers), None) => {
             let problem = "`layers` is given without `units`".to_owned();
+            let units = layers.place.setting("units", "64", "64");
             Err(conflict(
                 layers,
                 problem,
-                "add `units = 64`, or use `hidden`".to_owned(),
+                format!("add {units}, or use `hidden`"),
             ))
         }
         (None, Some(units)) => {
             let problem = "`units` is given without `layers`".to_owned();
+            let layers = units.place.setting("layers", "1", "1");
             Err(conflict(
                 units,
                 problem,
-                "add `layers = 1`, or use `hidden`".to_owned(),
+                format!("add {layers}, or use `hidden`"),
             ))
         }
         (Some(layers), Some(_)) => largest_is_too_large(space).map_or(Ok(()), |problem| {
@@ -191,9 +193,12 @@ fn check_nesterov(checked: &[Checked], space: &Space) -> Result<(), SpaceError> 
         return Ok(());
     }
     let problem = "`nesterov` needs a momentum above 0 wherever it applies".to_owned();
-    let remedy = "set `momentum = 0.9`, or name the values above 0, as \
-        `nesterov = { value = true, when = { momentum = 0.9 } }`";
-    Err(conflict(nesterov, problem, remedy.to_owned()))
+    let momentum = nesterov.place.setting("momentum", "0.9", "0.9");
+    let remedy = format!(
+        "add {momentum}, or in a sweep file name the values above 0, as \
+        `nesterov = {{ value = true, when = {{ momentum = 0.9 }} }}`"
+    );
+    Err(conflict(nesterov, problem, remedy))
 }
 
 /// Whether momentum is above 0 wherever `nesterov` applies.

@@ -94,6 +94,11 @@ pub(super) fn short(number: f64) -> String {
     }
 }
 
+/// A number as a person types it.
+pub(super) fn typed(number: f64) -> String {
+    short(number).to_lowercase()
+}
+
 /// A value as TOML spells it.
 pub(super) fn toml(value: &ParameterValue) -> String {
     match value {

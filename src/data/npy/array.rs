@@ -47,7 +47,7 @@ impl Numbers {
 }
 
 const NOT_WHOLE: &str = "but targets must be whole numbers within ±2^53, one per class \
-                         (regression is not trained yet in this version)";
+                         (regression is not trained yet in this version); number the classes from 0";
 
 /// The type and length of the data behind a header.
 struct Layout {
@@ -88,7 +88,7 @@ impl Array {
     pub fn shape_error(&self, limit: &'static str) -> DataError {
         DataError::ArrayShape {
             array: self.name.clone(),
-            shape: format!("{:?}", self.shape),
+            shape: tuple(&self.shape),
             limit,
         }
     }
@@ -109,6 +109,12 @@ impl Layout {
         if !read {
             return Err(DataError::ArrayType {
                 array: name.to_owned(),
+                remedy: match kind.0 {
+                    TypeChar::ByteStr | TypeChar::UnicodeStr => {
+                        "number its texts, as numpy.unique(y, return_inverse=True)[1] does"
+                    }
+                    _ => "convert it with .astype(\"float32\"), or \"int64\" for targets",
+                },
                 kind: header.dtype().descr(),
                 limit: "bool, integers, float32 or float64",
             });
@@ -228,6 +234,17 @@ fn row_major(mut position: usize, shape: &[usize]) -> usize {
     index
 }
 
+/// A shape as numpy writes it: `(40,)`, `(20, 1)`.
+fn tuple(shape: &[usize]) -> String {
+    match shape {
+        [only] => format!("({only},)"),
+        _ => {
+            let sizes: Vec<String> = shape.iter().map(usize::to_string).collect();
+            format!("({})", sizes.join(", "))
+        }
+    }
+}
+
 /// Row, and column if there are any, of a row-major position.
 fn place(position: usize, shape: &[usize]) -> String {
     let columns: usize = shape.iter().skip(1).product();
@@ -242,14 +259,14 @@ pub(super) fn finite(value: f64) -> Result<f32, &'static str> {
     let narrow = value as f32;
     match (value.is_finite(), narrow.is_finite()) {
         (true, true) => Ok(narrow),
-        (true, false) => Err("which is beyond the range of f32 (±3.4e38)"),
+        (true, false) => Err("which is beyond the range of f32 (±3.4e38); scale the column down"),
         (false, _) => Err("but numbers must be finite; remove the row or fill it in"),
     }
 }
 
-fn damaged(path: &Path, source: io::Error) -> DataError {
+fn damaged(path: &Path, reason: io::Error) -> DataError {
     DataError::Damaged {
         path: path.to_owned(),
-        source,
+        reason,
     }
 }

@@ -16,7 +16,7 @@ pub(super) fn draw(
     rng: &mut ChaCha8Rng,
 ) -> Result<Vec<u32>, DataError> {
     let groups = shuffled_groups(rows, groups, rng);
-    check_count("groups", groups.len(), 2)?;
+    check_count("group", groups.len(), 2)?;
     let mut drawn = Vec::new();
     for group in &groups {
         let now = drawn.len();
@@ -41,7 +41,7 @@ pub(super) fn deal(
     rng: &mut ChaCha8Rng,
 ) -> Result<Vec<Vec<u32>>, DataError> {
     let mut groups = shuffled_groups(rows, groups, rng);
-    check_count("groups", groups.len(), folds)?;
+    check_count("group", groups.len(), folds)?;
     groups.sort_by_key(|group| std::cmp::Reverse(group.len()));
     let mut hands = vec![Vec::new(); folds];
     for group in groups {

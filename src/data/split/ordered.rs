@@ -6,7 +6,7 @@ use super::{Parts, check_count};
 /// Expanding windows: `folds` validation parts of equal size at the end, one after the other,
 /// each trained on all rows before it (scikit-learn's `TimeSeriesSplit`).
 pub(super) fn folds(rows: &[u32], folds: usize) -> Result<Vec<Parts>, DataError> {
-    check_count("rows", rows.len(), folds + 1)?;
+    check_count("row", rows.len(), folds + 1)?;
     let size = rows.len() / (folds + 1);
     let begin = |fold: usize| rows.len() - (folds - fold) * size;
     let parts = |fold| Parts {

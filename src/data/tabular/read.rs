@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use csv::{ReaderBuilder, StringRecord, Trim};
 
 use super::super::DataError;
-use super::super::error::list;
+use super::super::error::{list, shown};
 
 type Input = LineEnds<Chain<Cursor<Vec<u8>>, BufReader<File>>>;
 
@@ -61,10 +61,7 @@ pub(super) struct TableReader {
 impl TableReader {
     /// Opens the file and reads its header.
     pub fn open(path: &Path) -> Result<Self, DataError> {
-        let (input, delimiter) = sniff(path).map_err(|source| DataError::Read {
-            path: path.to_owned(),
-            source,
-        })?;
+        let (input, delimiter) = sniff(path)?;
         let mut input = ReaderBuilder::new()
             .delimiter(delimiter)
             .flexible(true)
@@ -136,24 +133,58 @@ impl TableReader {
             line,
             found: record.len(),
             expected: self.header.len(),
+            remedy: match record.len() < self.header.len() {
+                true if record.iter().any(|cell| cell.contains('\n')) => {
+                    "close the quotes that are open in it"
+                }
+                true => "complete the row",
+                false => "put quotes around cells that hold the delimiter, or name every column",
+            },
         })
     }
 }
 
 /// The file from its beginning, without a byte order mark, and its delimiter.
-fn sniff(path: &Path) -> std::io::Result<(Input, u8)> {
+fn sniff(path: &Path) -> Result<(Input, u8), DataError> {
     const LONGEST_HEADER: u64 = 1 << 24;
-    let mut file = BufReader::new(File::open(path)?);
+    let file = File::open(path).map_err(|reason| read_error(path, reason))?;
+    let mut file = BufReader::new(file);
     let mut first = Vec::new();
-    file.by_ref()
-        .take(LONGEST_HEADER)
-        .read_until(b'\n', &mut first)?;
+    let mut header = file.by_ref().take(LONGEST_HEADER);
+    let read = header.read_until(b'\n', &mut first);
+    read.map_err(|reason| read_error(path, reason))?;
+    check_format(path, &first)?;
     if first.starts_with(b"\xef\xbb\xbf") {
         first.drain(..3);
     }
     let delimiter = b",;\t".iter().find(|delimiter| first.contains(delimiter));
     let delimiter = delimiter.copied().unwrap_or(b',');
     Ok((LineEnds::new(Cursor::new(first).chain(file)), delimiter))
+}
+
+/// Refuses what is no text, by its first bytes.
+fn check_format(path: &Path, first: &[u8]) -> Result<(), DataError> {
+    let known: [(&[u8], _, _); 4] = [
+        (b"\x1f\x8b", "a gzip file", "unpack it"),
+        (
+            b"PK\x03\x04",
+            "an Excel or ZIP file",
+            "save it as CSV in UTF-8",
+        ),
+        (b"\xff\xfe", "UTF-16 text", "save it as CSV in UTF-8"),
+        (b"\xfe\xff", "UTF-16 text", "save it as CSV in UTF-8"),
+    ];
+    match known
+        .into_iter()
+        .find(|(magic, ..)| first.starts_with(magic))
+    {
+        None => Ok(()),
+        Some((_, kind, remedy)) => Err(DataError::NotCsv {
+            path: path.to_owned(),
+            kind,
+            remedy,
+        }),
+    }
 }
 
 /// Makes every line end, that of the last line too, one `\n`, so that lines can be counted.
@@ -209,11 +240,32 @@ fn check_header(path: &Path, header: &[String]) -> Result<(), DataError> {
     }
 }
 
-fn csv_error(path: &Path, source: csv::Error) -> DataError {
-    DataError::Csv {
-        path: path.to_owned(),
-        source,
+fn csv_error(path: &Path, error: csv::Error) -> DataError {
+    let text = error.to_string();
+    match error.into_kind() {
+        csv::ErrorKind::Io(reason) => read_error(path, reason),
+        csv::ErrorKind::Utf8 { pos, .. } => DataError::NotUtf8 {
+            path: path.to_owned(),
+            line: first_line_not_utf8(path)
+                .or(pos.map(|pos| pos.line()))
+                .unwrap_or(1),
+        },
+        _ => read_error(path, std::io::Error::other(text)),
     }
+}
+
+fn read_error(path: &Path, reason: std::io::Error) -> DataError {
+    DataError::Read {
+        path: path.to_owned(),
+        reason,
+    }
+}
+
+/// The first line that is not UTF-8, from 1, as an editor counts. The parser knows records only.
+fn first_line_not_utf8(path: &Path) -> Option<u64> {
+    let lines = LineEnds::new(BufReader::new(File::open(path).ok()?));
+    let mut lines = BufReader::new(lines).split(b'\n').zip(1..);
+    lines.find_map(|(line, number)| std::str::from_utf8(&line.ok()?).is_err().then_some(number))
 }
 
 /// A column while it is read.
@@ -230,12 +282,13 @@ struct BadCell {
     problem: &'static str,
 }
 
+const DECIMAL_COMMA: &str = "is text in a column with numbers; write numbers with a decimal point";
 const EMPTY: &str = "is empty; fill it in or remove the row";
 const NOT_FINITE: &str = "is not a finite number; fill it in, remove the row, or list the column \
-                          in `categorical`";
-const TOO_LARGE: &str = "is beyond the range of f32 (±3.4e38)";
-pub(super) const MIXED: &str = "is text in a column with numbers; correct it, or list the column in \
-                     `categorical`";
+                          in `categorical` of a sweep file";
+const TOO_LARGE: &str = "is beyond the range of f32 (±3.4e38); scale the column down";
+pub(super) const MIXED: &str = "is text in a column with numbers; fill in a number, remove the row, or \
+                     list the column in `categorical` of a sweep file";
 
 impl Builder {
     fn new(kind: CellKind) -> Self {
@@ -346,12 +399,17 @@ impl Texts {
 
 impl BadCell {
     fn error(self, path: &Path, column: &str) -> DataError {
+        let decimal =
+            self.value.contains(',') && self.value.replace(',', ".").parse::<f64>().is_ok();
         DataError::Cell {
             path: path.to_owned(),
             line: self.line,
             column: column.to_owned(),
             value: self.value,
-            problem: self.problem,
+            problem: match decimal && self.problem == MIXED {
+                true => DECIMAL_COMMA,
+                false => self.problem,
+            },
         }
     }
 }
@@ -365,7 +423,8 @@ pub(super) fn unseen(table: &Table, column: usize, text: usize, known: &[String]
         path: table.path.clone(),
         place: format!(
             "line {}, column `{}`",
-            texts.first_lines[text], table.header[column]
+            texts.first_lines[text],
+            shown(&table.header[column])
         ),
         value: texts.values[text].clone(),
         known: list(known),

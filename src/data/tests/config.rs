@@ -78,14 +78,14 @@ fn each_limit_refuses_and_its_twin_is_accepted() {
             "`holdout` is 0, but must be a fraction above 0",
         ),
         ("holdout = 1.0", "holdout = 0.99", "`holdout` is 1, but"),
-        ("holdout = nan", "holdout = 0.5", "`holdout` is NaN, but"),
+        ("holdout = nan", "holdout = 0.5", "`holdout` is nan, but"),
         (
             "test = 1.0",
             "test = 0.99",
             "`test` is 1, but must be a fraction of at least 0",
         ),
         ("test = -0.1", "test = 0.0", "`test` is -0.1, but"),
-        ("test = nan", "test = 0.5", "`test` is NaN, but"),
+        ("test = nan", "test = 0.5", "`test` is nan, but"),
         (
             "repeats = 0",
             "repeats = 1",

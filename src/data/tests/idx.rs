@@ -98,7 +98,7 @@ fn test_parts_that_do_not_fit_are_refused() {
     let cases = [
         (
             with_test([1, 1, 2], 3),
-            "has `3` in row 0, which the training data lacks; that has: 2, 7",
+            "has `3` in row 0, which the training data lacks (it has 2, 7)",
         ),
         (
             with_test([1, 2, 1], 2),
@@ -107,11 +107,11 @@ fn test_parts_that_do_not_fit_are_refused() {
         (with_test([2, 1, 2], 2), "has 2 rows, but"),
         (
             with_test([1, 1, 2], 2)[..2].to_vec(),
-            "it has none of t10k-images-idx3-ubyte, ",
+            "has none of the IDX files t10k-images-idx3-ubyte, ",
         ),
         (
             with_test([1, 1, 2], 2)[..3].to_vec(),
-            "it has none of t10k-labels-idx1-ubyte, ",
+            "has none of the IDX files t10k-labels-idx1-ubyte, ",
         ),
     ];
     for (files, part) in cases {
@@ -190,7 +190,7 @@ fn malformed_files_are_refused() {
     check_error(
         "labels",
         read_train(&images(), &images()),
-        "of 1 dimensions begins with",
+        "of 1 dimension begins with",
     );
     let none = (idx(8, &[0, 1, 2], &[]), idx(8, &[0], &[]));
     check_error(

@@ -168,12 +168,12 @@ fn arrays_that_cannot_be_used_are_refused() {
         (
             "1-D",
             npy("<f4", false, "(3,)", &f32s(&[1.0; 3])),
-            "has the shape [3], but features",
+            "has the shape (3,), but features must have two or more dimensions, rows first; write x.reshape(-1, 1)",
         ),
         (
             "0-D",
             npy("<f4", false, "()", &f32s(&[1.0])),
-            "has the shape [], but features",
+            "has the shape (), but features",
         ),
         (
             "text",
@@ -242,7 +242,7 @@ fn arrays_that_cannot_be_used_are_refused() {
         (
             "2-D",
             npy("|u1", false, "(3, 1)", &[1, 2, 1]),
-            "has the shape [3, 1], but targets",
+            "has the shape (3, 1), but targets must have one dimension, a class per row; write y.ravel()",
         ),
         (
             "not whole",
@@ -407,12 +407,12 @@ fn malformed_npz_files_are_refused() {
         (
             "no y",
             npz(&[("x.npy", x())]),
-            "has no array `y`; it has: x",
+            "has no array `y` (it has x); save it",
         ),
         (
             "no arrays",
             npz(&[("x.txt", x())]),
-            "has no array `x`; it has: ",
+            "has no array `x` (it has no array); save it",
         ),
         (
             "claim",

@@ -42,25 +42,27 @@ fn what_is_not_there_or_not_known_is_refused_by_its_path() {
     );
     let empty = folder.file("empty.csv", "");
     check_error("empty", load(&config(&empty)), "empty.csv has no rows");
-    let part = "is not a folder of IDX files: it has none of train-images-idx3-ubyte, ";
+    let part = "has none of the IDX files train-images-idx3-ubyte, ";
     check_error("folder", load(&config(&folder.source())), part);
 }
 
 #[test]
 fn settings_of_other_kinds_of_source_are_refused() {
     let cases: [(&str, Change); 5] = [
-        ("`target` is given, but it is for CSV files only", |c| {
-            c.target = Some("a".into())
-        }),
-        ("`group` is given", |c| c.group = Some("a".into())),
-        ("`categorical` is given", |c| {
+        (
+            "`target` needs a CSV file, but the data is iris; leave it out",
+            |c| c.target = Some("a".into()),
+        ),
+        ("`group` needs a CSV file", |c| c.group = Some("a".into())),
+        ("`categorical` needs a CSV file", |c| {
             c.categorical = vec!["a".into()]
         }),
-        ("a file as `test` is given", |c| {
-            c.test = TestPart::File("a.csv".into())
-        }),
         (
-            "`test = \"given\"` is given, but it is for folders of IDX files",
+            "`test = \"a.csv\"` needs a CSV file to train on, but the data is iris",
+            |c| c.test = TestPart::File("a.csv".into()),
+        ),
+        (
+            "`test = \"given\"` needs a folder of IDX files, but the data is iris; hold out",
             |c| {
                 c.test = TestPart::Given;
             },
@@ -79,7 +81,7 @@ fn settings_of_other_kinds_of_source_are_refused() {
     check_error(
         "csv",
         load(&csv),
-        "it is for folders of IDX files only and the data is",
+        "needs a folder of IDX files, but the data is",
     );
 }
 

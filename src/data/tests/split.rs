@@ -287,7 +287,7 @@ fn divisions_that_leave_nothing_are_refused_and_their_twins_are_accepted() {
         (
             &grouped,
             dividing(2, 0.2, SHUFFLED),
-            Some("1 groups cannot be divided into 2 parts"),
+            Some("1 group cannot be divided into 2 parts"),
         ),
     ];
     for (data, config, part) in cases {

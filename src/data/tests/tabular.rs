@@ -67,7 +67,7 @@ fn targets_are_found_by_name_and_by_index() {
         ("0", "4 classes in 4 rows"),
         ("3", "column `3` is not in"),
         ("-1", "column `-1` is not in"),
-        ("c", "it has: a, 1, b (--target NAME)"),
+        ("c", "which has a, 1, b; name one of them (--target NAME)"),
     ];
     for (target, part) in cases {
         let data = read_with(content, |config| config.target = Some(target.into()));
@@ -124,7 +124,7 @@ fn malformed_files_are_refused_and_their_twins_are_accepted() {
         (
             "a,t\n1,x\n ,y\n3,y\n",
             "a,t\n1,x\n2,y\n3,y\n",
-            "`` is empty; fill it in",
+            "data.csv is empty; fill it in",
         ),
         (
             "a,t\n1,x\n2,\n3,y\n",
@@ -185,7 +185,7 @@ fn malformed_files_are_refused_and_their_twins_are_accepted() {
         (
             "a,t\n1,x\n2,x\n",
             "a,t\n1,x\n2,y\n3,y\n",
-            "has the class `x`; at least two",
+            "has the class `x`, but at least two",
         ),
         (
             "a,t\n1,x\n2,y\n3,z\n",
@@ -202,8 +202,71 @@ fn malformed_files_are_refused_and_their_twins_are_accepted() {
         check_error(refused, read(refused), part);
         check_accepted(accepted, read(accepted));
     }
-    let part = "is not readable as CSV";
-    check_error("not text", read(b"a,t\n1,x\n\xff\xfe,y\n3,y\n"), part);
+}
+
+#[test]
+fn what_is_no_utf_8_text_is_refused_with_its_line_or_its_format() {
+    let cases: [(&[u8], &str); 8] = [
+        (b"a,t\n1,x\n\xff\xfe,y\n3,y\n", "line 3 of"),
+        (b"a,t\r\n\r\n1,x\r\n2,gr\xf6\r\n", "line 4 of"),
+        (b"a,t\r1,x\r2,gr\xf6\r", "line 3 of"),
+        (
+            b"gr\xf6,t\n1,x\n",
+            "is not UTF-8 text; save it as CSV in UTF-8",
+        ),
+        (
+            b"\xff\xfea\0,\0b\0",
+            "is UTF-16 text, not CSV text; save it",
+        ),
+        (b"\xfe\xff\0a\0,\0b", "is UTF-16 text"),
+        (b"PK\x03\x04a,b", "is an Excel or ZIP file, not CSV text"),
+        (
+            b"\x1f\x8b\x08a,b",
+            "is a gzip file, not CSV text; unpack it",
+        ),
+    ];
+    for (content, part) in cases {
+        check_error(part, read(content), part);
+    }
+    check_accepted("twin", read("gr\u{f6},t\n1,x\n2,y\n3,y\n"));
+}
+
+#[test]
+fn refusals_of_rows_and_columns_name_a_remedy_in_one_line() {
+    let long = format!("a,t\n1,x\n{},y\n3,y\n", "q".repeat(500));
+    let cases = [
+        (
+            "a,t\n1,x\n2\n3,y\n",
+            "has 1 cell, but the header has 2; complete the row",
+        ),
+        ("a,t\n1,x\n2,y,z\n3,y\n", "has 2; put quotes around cells"),
+        (
+            "a,t\n1,x\n\"2,y\n3,y\n",
+            "close the quotes that are open in it",
+        ),
+        (
+            "1,1,0\n2,3,1\n",
+            "two columns named `1`, as if its first line were data",
+        ),
+        (",,t\n2,3,1\n", "two columns without a name"),
+        (
+            "a;t\n1;x\n1,5;y\n3;y\n",
+            "write numbers with a decimal point",
+        ),
+        ("a,\"b\nc\"\n1,x\n2,\n", "column `b\\nc`"),
+        (
+            "a,t\n1,x\n\"q\nr\x1b[31m\",y\n3,y\n",
+            "`q\\nr\\u{1b}[31m` is text",
+        ),
+        (
+            "a|t\n1|x\n2|y\n",
+            "divide its cells by commas, semicolons or tabs",
+        ),
+        (&long, "qqq...` is text in a column with numbers"),
+    ];
+    for (content, part) in cases {
+        check_error(content, read(content), part);
+    }
 }
 
 #[test]

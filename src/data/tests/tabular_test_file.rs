@@ -41,7 +41,7 @@ fn what_the_training_data_lacks_is_refused() {
         (
             "mid,1,c,2\n",
             None,
-            "has `c` in line 2, column `g`, which the training data lacks; that has: a, b",
+            "has `c` in line 2, column `g`, which the training data lacks (it has a, b)",
         ),
         ("mid,one,a,2\n", None, "line 2, column `n`"),
         ("5,1,a,2\n", None, "has `5` in line 2, column `size`"),
@@ -65,14 +65,14 @@ fn what_the_training_data_lacks_is_refused() {
 #[test]
 fn other_columns_are_refused() {
     let cases = [
-        ("size,n,t\nmid,1,2\n", "but lacks: g"),
+        ("size,n,t\nmid,1,2\n", "but lacks g; make"),
         (
             "size,n,g,t,more\nmid,1,a,2,3\n",
-            "but has beyond them: more",
+            "but has more beyond them; make",
         ),
         (
             "size,m,g,t\nmid,1,a,2\n",
-            "but lacks: n; has beyond them: m",
+            "but lacks n and has m beyond them; make",
         ),
     ];
     for (content, part) in cases {
@@ -88,6 +88,6 @@ fn a_missing_file_is_refused() {
     check_error(
         "missing",
         load(&config),
-        "nothing.csv does not exist; name the file of the test",
+        "nothing.csv does not exist; name a CSV file",
     );
 }

@@ -115,21 +115,50 @@ const SETS: &[(&[&str], &[&str], &[&str])] = &[
     ),
     (
         &["learning_rate=lgo:1..2:3"],
-        &["`learning_rate` is \"lgo:1..2:3\""],
+        &["`lgo` is not a kind of range", "`log`?"],
         &["learning_rate=log:1..2:3"],
     ),
     (
         &["learning_rate=NaN"],
-        &["`learning_rate` is nan"],
+        &["`learning_rate` is NaN"],
         &["learning_rate=1"],
     ),
     (
         &["batch_size=1e2"],
-        &["`batch_size` is 100.0"],
+        &["`batch_size` is 1e2"],
         &["batch_size=100"],
     ),
-    (&["hidden=64x"], &["`hidden` is [64, \"\"]"], &["hidden=64"]),
-    (&["hidden=64xx64"], &["`hidden`"], &["hidden=64x64"]),
+    (&["hidden=64x"], &["`hidden` is 64x, but"], &["hidden=64"]),
+    (
+        &["hidden=64xx64"],
+        &["`hidden` is 64xx64"],
+        &["hidden=64x64"],
+    ),
+    (
+        &["hidden=64,64"],
+        &["`hidden` lists 64 twice", "write 64x64"],
+        &["hidden=64x64"],
+    ),
+    (
+        &["hidden=[64,64]"],
+        &["`[64,64]` has brackets"],
+        &["hidden=64x64"],
+    ),
+    (
+        &["optimizer=sgd,sgd"],
+        &["`optimizer` lists \"sgd\" twice; leave one out"],
+        &["optimizer=sgd,adam"],
+    ),
+    (
+        &["learning_rate=1e-4..1e-1"],
+        &["does not say what kind of range", "log:"],
+        &["learning_rate=log:1e-4..1e-1:2"],
+    ),
+    (
+        &["epochs=5"],
+        &["`epochs` is not a parameter of the space, but a setting of [train]; use `--epochs 5`"],
+        &["learning_rate=5"],
+    ),
     (
         &["learning_rate=0.1", "learning_rate=0.2"],
         &["--set learning_rate=0.2: `learning_rate` is set twice"],
@@ -193,13 +222,18 @@ const FLAGS: &[(Change, &[&str], Change)] = &[
     ),
     (
         |o| o.holdout = Some(1.0),
-        &["--holdout 1: `holdout` is 1.0"],
+        &["--holdout 1: `holdout` is 1, but"],
         |o| o.holdout = Some(0.5),
     ),
     (
         |o| o.holdout = Some(f64::NAN),
-        &["`holdout` is nan"],
+        &["--holdout nan: `holdout` is nan, but"],
         |o| o.holdout = Some(0.5),
+    ),
+    (
+        |o| o.holdout = Some(0.0),
+        &["--holdout 0: `holdout` is 0, but", "`--holdout 0.2`"],
+        |o| o.holdout = Some(0.1),
     ),
     (
         |o| (o.folds, o.holdout) = (Some(3), Some(0.2)),
@@ -213,12 +247,15 @@ const FLAGS: &[(Change, &[&str], Change)] = &[
     ),
     (
         |o| o.test = Some(String::new()),
-        &["`test` is \"\""],
+        &["--test '': `test` is \"\"", "`--test 0.2`"],
         |o| o.test = Some("t.csv".into()),
     ),
     (
         |o| o.data = Some(String::new()),
-        &["`source` is \"\""],
+        &[
+            "--data '': `source` is \"\", but it must name",
+            "`--data iris`",
+        ],
         |o| o.data = Some("iris".into()),
     ),
     (
@@ -258,7 +295,7 @@ const FLAGS: &[(Change, &[&str], Change)] = &[
     ),
     (
         |o| o.hidden = Some("0".into()),
-        &["--hidden 0: `hidden` is [0]"],
+        &["--hidden 0: `hidden` is 0, but"],
         |o| o.hidden = Some("64x64,128".into()),
     ),
     (
@@ -278,6 +315,34 @@ fn sweep_flagged(change: Change) -> Result<Sweep, String> {
 fn flags_are_refused_with_their_text_and_their_twins_accepted() {
     for (bad, words, good) in FLAGS {
         check_twin(sweep_flagged(*bad), words, sweep_flagged(*good));
+    }
+}
+
+#[test]
+fn settings_that_are_no_parameters_are_told_their_flag_or_section() {
+    for (argument, remedy) in [
+        ("epochs=5", "[train]; use `--epochs 5`"),
+        ("Epochs=5", "[train]; use `--epochs 5`"),
+        ("folds=3", "[data]; use `--folds 3`"),
+        ("holdout=0.20", "[data]; use `--holdout 0.20`"),
+        ("repeats=2", "[data]; use `--repeats 2`"),
+        ("data=iris", "[data]; use `--data iris`"),
+        ("source=iris", "[data]; use `--data iris`"),
+        ("target=x", "[data]; use `--target x`"),
+        ("test=0", "[data]; use `--test 0`"),
+        ("seed=1", "[search]; use `--seed 1`"),
+        ("strategy=grid", "[search]; use `--strategy grid`"),
+        ("trials=9", "[search]; use `--trials 9`"),
+        (
+            "scale=none",
+            "[data]; set `scale` in [data] of a sweep file",
+        ),
+        ("refit=false", "[train]; set `refit` in [train] of"),
+        ("learning-rate=1", "did you mean `learning_rate`?"),
+        ("lr=0.1", "did you mean `learning_rate`?"),
+        ("batch=16", "did you mean `batch_size`?"),
+    ] {
+        check_twin(sweep_set(&[argument]), &[remedy], sweep_set(&[]));
     }
 }
 

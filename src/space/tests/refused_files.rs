@@ -8,12 +8,12 @@ const FILES: &[(&str, &[&str], &str)] = &[
     ("[data\n", &["my.toml:1: this is not TOML:"], "[data]\n"),
     (
         "[train]\nepochs = 3\nepochs = 4\n",
-        &["my.toml:3: this is not TOML: duplicate key"],
+        &["my.toml:3: this is not TOML: duplicate key `epochs`; leave one"],
         "[train]\nepochs = 3\n",
     ),
     (
         "[train]\nepochs = \n",
-        &["my.toml:2: this is not TOML"],
+        &["my.toml:2: this is not TOML: `epochs` has no value"],
         "[train]\nepochs = 3",
     ),
     (
@@ -28,7 +28,7 @@ const FILES: &[(&str, &[&str], &str)] = &[
         "epochs = 3",
         &[
             "my.toml:1: `epochs` is not a section",
-            "data, train, space, search",
+            "but a setting of [train]; move it to that section",
         ],
         "train.epochs = 3",
     ),
@@ -36,6 +36,46 @@ const FILES: &[(&str, &[&str], &str)] = &[
         "data = 3",
         &["my.toml:1: `data` is 3, but it must be a table"],
         "data = {}",
+    ),
+    (
+        "[data]\nsource = iris",
+        &["`iris` is a text without quotes; write `source = \"iris\"`"],
+        "[data]\nsource = 'iris'",
+    ),
+    (
+        "[data]\nsource = \"C:\\x.csv\"",
+        &["my.toml:2: this is not TOML", "single quotes"],
+        "[data]\nsource = 'C:\\x.csv'",
+    ),
+    (
+        "[data]\nfolds = 3\n[data]\nrepeats = 2",
+        &["my.toml:3: this is not TOML: duplicate key `data`"],
+        "[data]\nfolds = 3\nrepeats = 2",
+    ),
+    (
+        "[train]\nlearning_rate = 0.1",
+        &["`learning_rate` is not a key of [train], but a setting of [space]"],
+        "[space]\nlearning_rate = 0.1",
+    ),
+    (
+        "[data]\nFolds = 3",
+        &["`Folds` is not a key of [data]; did you mean `folds`?"],
+        "[data]\nfolds = 3",
+    ),
+    (
+        "[space]\nepochs = 5",
+        &["`epochs` is not a parameter of the space, but a setting of [train]"],
+        "[train]\nepochs = 5",
+    ),
+    (
+        "[space]\nlearning_rate = '0.1'",
+        &["write it without quotes, as `learning_rate = 0.001`"],
+        "[space]\nlearning_rate = 0.1",
+    ),
+    (
+        "[search]\nseed = 0xfffffffffffffffffffffffffffffffffffff",
+        &["`seed` is 0xfffffffffffffffffffffffffffffffffffff, but it must be a whole number"],
+        "[search]\nseed = 0xff",
     ),
     // [data]
     (
@@ -50,7 +90,10 @@ const FILES: &[(&str, &[&str], &str)] = &[
     ),
     (
         "[data]\nsource = 3",
-        &["`source` is 3, but it must be a string"],
+        &[
+            "`source` is 3, but it must name a built-in",
+            "`source = \"iris\"`",
+        ],
         "[data]\nsource = '3'",
     ),
     (

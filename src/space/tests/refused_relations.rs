@@ -106,7 +106,7 @@ const RELATIONS: &[(&str, &[&str], &str)] = &[
     ),
     (
         "optimizer = ['sgd', 'adam']\nmomentum = { value = 0.9, when = {} }",
-        &["`when of momentum` is {  }"],
+        &["`when of momentum` is {}"],
         "optimizer = ['sgd', 'adam']\nmomentum = { value = 0.9, when = { optimizer = 'sgd' } }",
     ),
     (

@@ -34,7 +34,7 @@ const VALUES: &[(&str, &[&str], &str)] = &[
     ),
     (
         "learning_rate = -nan",
-        &["`learning_rate` is nan"],
+        &["`learning_rate` is -nan"],
         "learning_rate = 1e-3",
     ),
     (
@@ -74,7 +74,7 @@ const VALUES: &[(&str, &[&str], &str)] = &[
     ),
     (
         "learning_rate = [0.1, 1e-1]",
-        &["`learning_rate` is 0.1", "twice"],
+        &["`learning_rate` lists 0.1 twice"],
         "learning_rate = [0.1, 0.2]",
     ),
     (
@@ -104,7 +104,7 @@ const VALUES: &[(&str, &[&str], &str)] = &[
     ),
     (
         "batch_size = [16, 16]",
-        &["`batch_size` is 16", "twice"],
+        &["`batch_size` lists 16 twice"],
         "batch_size = [16, 32]",
     ),
     (
@@ -169,7 +169,7 @@ const VALUES: &[(&str, &[&str], &str)] = &[
     // Ranges.
     (
         "learning_rate = { log = [1e-1, 1e-4], points = 3 }",
-        &["`learning_rate` is [0.1, 0.0001]", "lower end"],
+        &["`learning_rate` is [1e-1, 1e-4]", "lower end"],
         "learning_rate = { log = [1e-4, 1e-1], points = 3 }",
     ),
     (
@@ -305,7 +305,7 @@ const VALUES: &[(&str, &[&str], &str)] = &[
     ),
     (
         "hidden = [[64], [64]]",
-        &["`hidden` is [64]", "twice"],
+        &["`hidden` lists [64] twice"],
         "hidden = [[64], [64, 64], []]",
     ),
     (
