@@ -131,6 +131,27 @@ pub enum DataError {
         /// How many are possible.
         limit: u32,
     },
+    /// A pipe or a device: it may never end.
+    #[error("{} is neither a file nor a folder; write what it holds to a file first", path.display())]
+    NotAFile {
+        /// What was named.
+        path: PathBuf,
+    },
+    /// One-hot encoding would take too much memory.
+    #[error(
+        "{} has {rows} rows, and its columns of text become {columns} columns of zeros and ones: more than {limit} values; leave out columns that have many different texts",
+        path.display()
+    )]
+    TooWide {
+        /// The file.
+        path: PathBuf,
+        /// How many rows.
+        rows: usize,
+        /// How many columns after encoding.
+        columns: usize,
+        /// How many values are possible.
+        limit: usize,
+    },
     /// No feature columns.
     #[error(
         "{data} has no feature columns, but at least one beside target and group is needed; {remedy}"

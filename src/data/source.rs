@@ -56,6 +56,9 @@ impl Source {
         if !path.exists() {
             return Err(missing(source));
         }
+        if !path.is_file() {
+            return Err(DataError::NotAFile { path: path.into() });
+        }
         let ending = path.extension().unwrap_or_default().to_ascii_lowercase();
         match ending.to_str() {
             Some("csv") => Ok(Self::Csv),

@@ -28,6 +28,10 @@ enum Role {
     Group,
 }
 
+/// Values that one-hot encoding may make: 1 GiB in f32. A small file of many categories would
+/// otherwise fill the memory.
+const MOST_ENCODED: usize = 1 << 28;
+
 /// Encoded rows.
 pub(super) struct Rows {
     /// Row-major.
@@ -142,7 +146,16 @@ impl Encoding {
 
     /// Encodes the rows of a table; the training table comes first.
     pub fn rows(&mut self, table: &Table) -> Result<Rows, DataError> {
-        let mut rows = Rows::zeros(table.rows, self.feature_names.len());
+        let width = self.feature_names.len();
+        if width > table.header.len() && table.rows.saturating_mul(width) > MOST_ENCODED {
+            return Err(DataError::TooWide {
+                path: table.path.clone(),
+                rows: table.rows,
+                columns: width,
+                limit: MOST_ENCODED,
+            });
+        }
+        let mut rows = Rows::zeros(table.rows, width);
         let mut known_groups = std::mem::take(&mut self.groups);
         let mut at = 0;
         for (name, role) in &self.columns {

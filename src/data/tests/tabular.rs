@@ -327,3 +327,30 @@ fn classes_and_categories_are_limited() {
         "has 1001 classes in 3003 rows",
     );
 }
+
+/// 60,000 rows of 1000 different words in each of 9 columns: 4 MB become 2 GB.
+#[test]
+fn a_small_file_that_would_fill_the_memory_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    for (rows, accepted) in [(60_000, false), (2_000, true)] {
+        let path = folder.path().join(format!("{rows}.csv"));
+        let columns: String = (0..9).map(|c| format!("c{c},")).collect();
+        let row = |r: usize| {
+            let cells: String = (0..9).map(|c| format!("w{},", (r + c) % 1000)).collect();
+            format!("{cells}{}\n", r % 2)
+        };
+        let rows: String = (0..rows).map(row).collect();
+        std::fs::write(&path, format!("{columns}class\n{rows}")).unwrap();
+        let loaded = crate::data::load(&crate::data::DataConfig {
+            source: path.display().to_string(),
+            ..crate::data::DataConfig::default()
+        });
+        match loaded {
+            Ok(dataset) => assert!(accepted && dataset.features.columns() == 9000),
+            Err(error) => assert!(
+                !accepted && error.to_string().contains("9000 columns"),
+                "{error}"
+            ),
+        }
+    }
+}
