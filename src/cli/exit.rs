@@ -3,12 +3,15 @@
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+use clap::error::ErrorKind;
+
 use crate::data::DataError;
 use crate::space::SpaceError;
 use crate::store::StoreError;
 use crate::study::StudyError;
 
 use super::adapters::NoSuchAdapter;
+use super::output;
 
 /// Failed while running.
 pub const FAILED: u8 = 1;
@@ -24,11 +27,28 @@ pub const INTERRUPTED: u8 = 130;
 #[error("{0}")]
 pub struct Usage(pub String);
 
-/// Prints what the argument parser says: help on stdout, mistakes on stderr.
+/// Prints what the argument parser says: help on stdout, a mistake as one sentence on stderr.
 pub fn of_usage(error: &clap::Error) -> ExitCode {
-    // Nothing is left to be done when not even this can be printed.
-    let _ = error.print();
-    ExitCode::from(if error.use_stderr() { USAGE } else { 0 })
+    let asks_for_help = error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
+    if !error.use_stderr() || asks_for_help {
+        // Nothing is left to be done when not even this can be printed.
+        let _ = error.print();
+        return ExitCode::from(if error.use_stderr() { USAGE } else { 0 });
+    }
+    output::tell(&one_sentence(&error.render().to_string()));
+    ExitCode::from(USAGE)
+}
+
+/// The parser's message without its usage lines: the mistake, then what it suggests.
+fn one_sentence(message: &str) -> String {
+    let lines = message
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty());
+    let said =
+        lines.take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more"));
+    let words: Vec<&str> = said.collect();
+    format!("{} (see --help)", words.join("; ").replace(":; ", ": "))
 }
 
 /// Prints the error and its causes in one line.
@@ -64,4 +84,18 @@ fn is_closed_pipe(error: &anyhow::Error) -> bool {
         io.is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
     };
     error.downcast_ref::<super::output::Stdout>().is_some() && error.chain().any(broken)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mistake_is_one_sentence_with_what_is_suggested() {
+        let message = "error: unexpected argument '--fold' found\n\n  tip: a similar argument exists: '--folds'\n\nUsage: regatta sweep\n\nFor more information, try '--help'.\n";
+        assert_eq!(
+            one_sentence(message),
+            "error: unexpected argument '--fold' found; tip: a similar argument exists: '--folds' (see --help)"
+        );
+    }
 }

@@ -1,5 +1,6 @@
 //! What goes to stdout, and how.
 
+use std::ffi::OsStr;
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
@@ -40,21 +41,24 @@ pub fn print_json<R: serde::Serialize>(record: &R) -> anyhow::Result<()> {
     print(&(text + "\n"))
 }
 
-/// Colours and width for a table on stdout: none of either in a pipe, no colours with `NO_COLOR`.
+/// Colours and width for a table on stdout.
 pub fn table_style() -> TableStyle {
+    let no_color = std::env::var_os("NO_COLOR");
     let terminal = io::stdout().is_terminal();
-    let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    TableStyle {
-        color: terminal && !no_color,
-        width: terminal.then(terminal_width).flatten(),
-    }
+    style(
+        terminal,
+        no_color.as_deref(),
+        comfy_table::Table::new().width(),
+    )
 }
 
-fn terminal_width() -> Option<u16> {
-    // Some terminals report no width, or none that anything could be shown in.
-    comfy_table::Table::new()
-        .width()
-        .filter(|&width| width >= 40)
+/// A pipe gets neither colours nor a width, and `NO_COLOR` (no-color.org: set and not empty) takes
+/// the colours away. Some terminals report no width, or none that anything could be shown in.
+fn style(terminal: bool, no_color: Option<&OsStr>, width: Option<u16>) -> TableStyle {
+    TableStyle {
+        color: terminal && no_color.is_none_or(OsStr::is_empty),
+        width: width.filter(|&width| terminal && width >= 40),
+    }
 }
 
 /// Prints the completion script of a shell.
@@ -63,4 +67,29 @@ pub fn completions(shell: Shell) -> anyhow::Result<ExitCode> {
     clap_complete::generate(shell, &mut Arguments::command(), "regatta", &mut script);
     print(&String::from_utf8_lossy(&script))?;
     Ok(ExitCode::SUCCESS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn colours_and_widths_are_for_terminals_that_want_them() {
+        let text = |text: &'static str| Some(OsStr::new(text));
+        for (terminal, no_color, width, color, shown) in [
+            (true, None, Some(100), true, Some(100)),
+            (true, text(""), Some(100), true, Some(100)),
+            (true, text("1"), Some(100), false, Some(100)),
+            (true, None, Some(0), true, None),
+            (true, None, None, true, None),
+            (false, None, Some(100), false, None),
+        ] {
+            let style = style(terminal, no_color, width);
+            assert_eq!(
+                (style.color, style.width),
+                (color, shown),
+                "{terminal} {no_color:?}"
+            );
+        }
+    }
 }

@@ -49,16 +49,6 @@ fn quiet_keeps_warnings() {
 }
 
 #[test]
-fn no_color_is_honoured() {
-    let desk = Desk::new();
-    let mut command = desk.command(&format!("sweep {SMALL}"));
-    let output = command.env("NO_COLOR", "1").output().unwrap();
-    assert!(output.status.success());
-    assert!(!output.stdout.contains(&0x1b));
-    assert!(!output.stderr.contains(&0x1b));
-}
-
-#[test]
 fn json_is_summary_json_byte_for_byte() {
     let desk = Desk::new();
     let outcome = desk.sweep(&format!("{SMALL} --out run --json")).succeeds();

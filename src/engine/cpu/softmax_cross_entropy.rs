@@ -22,9 +22,9 @@ pub fn softmax_cross_entropy<T: Real>(
     for (row, &target) in logits.chunks_exact_mut(classes).zip(targets) {
         let sum = row.iter().fold(T::ZERO, |sum, &e| sum + e);
         logarithms += sum.ln().to_f64();
-        let scale = mean / sum;
+        let (scale, least) = (mean / sum, T::LEAST_PROBABILITY * sum);
         for e in row.iter_mut() {
-            *e = *e * scale;
+            *e = if *e < least { T::ZERO } else { *e * scale };
         }
         row[target as usize] -= mean;
     }
