@@ -83,7 +83,7 @@ fn is_closed_pipe(error: &anyhow::Error) -> bool {
         let io = cause.downcast_ref::<io::Error>();
         io.is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
     };
-    error.downcast_ref::<super::output::Stdout>().is_some() && error.chain().any(broken)
+    error.downcast_ref::<output::Stdout>().is_some() && error.chain().any(broken)
 }
 
 #[cfg(test)]

@@ -340,11 +340,8 @@ fn a_small_file_that_would_fill_the_memory_is_refused() {
             format!("{cells}{}\n", r % 2)
         };
         let rows: String = (0..rows).map(row).collect();
-        std::fs::write(&path, format!("{columns}class\n{rows}")).unwrap();
-        let loaded = crate::data::load(&crate::data::DataConfig {
-            source: path.display().to_string(),
-            ..crate::data::DataConfig::default()
-        });
+        fs::write(&path, format!("{columns}class\n{rows}")).unwrap();
+        let loaded = load(&config(path.to_str().unwrap()));
         match loaded {
             Ok(dataset) => assert!(accepted && dataset.features.columns() == 9000),
             Err(error) => assert!(
