@@ -14,9 +14,9 @@ cargo clippy --all-targets -- -D warnings
 echo "== documentation"
 RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --document-private-items
 echo "== tests"
+cargo test --doc --quiet
 if cargo nextest --version >/dev/null 2>&1; then
   cargo nextest run --no-fail-fast
 else
   cargo test --all-targets --no-fail-fast
 fi
-cargo test --doc
