@@ -1,6 +1,6 @@
 //! Exit codes, and how errors are printed.
 
-use std::io::{self, Write};
+use std::io;
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
@@ -56,7 +56,7 @@ pub fn of_error(error: &anyhow::Error) -> ExitCode {
     if is_closed_pipe(error) {
         return ExitCode::SUCCESS;
     }
-    let _ = writeln!(io::stderr(), "error: {error:#}");
+    output::tell(&format!("error: {error:#}"));
     ExitCode::from(code(error))
 }
 

@@ -32,7 +32,8 @@ pub fn print(text: &str) -> anyhow::Result<()> {
 
 /// Prints a line on stderr. That nobody can read it is no reason to stop: a sweep goes on.
 pub fn tell(text: &str) {
-    let _ = writeln!(io::stderr(), "{text}");
+    // In one piece, so that lines of two processes do not mix.
+    let _ = io::stderr().write_all(format!("{text}\n").as_bytes());
 }
 
 /// Prints a record as `summary.json` and its like hold it.
