@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::*;
 use crate::data::{self, DataConfig};
+use crate::engine::cpu::CpuEngine;
 use crate::engine::{
     AdapterDescription, Evaluation, MemberSnapshot, MemberStatus, Part, Progress, Running,
     WaveSetup,
@@ -216,6 +217,10 @@ struct Done {
 
 /// Runs a study in `folder`, going on with what is there.
 fn run_in(folder: &std::path::Path, iris: &Iris, engine: &Scripted) -> Done {
+    run_with(folder, iris, engine, &engine.stop)
+}
+
+fn run_with(folder: &std::path::Path, iris: &Iris, engine: &dyn Engine, stop: &AtomicBool) -> Done {
     let study = Study {
         sweep: &iris.sweep,
         dataset: &iris.dataset,
@@ -229,7 +234,7 @@ fn run_in(folder: &std::path::Path, iris: &Iris, engine: &Scripted) -> Done {
     let plan = run.reader().run().unwrap().plan;
     let mut control = Control {
         observer: &mut Silent,
-        stop: &engine.stop,
+        stop,
         checkpoint_every: Duration::from_secs(3600),
         started: Instant::now(),
     };
@@ -423,4 +428,31 @@ fn more_trials_than_a_generation_are_all_trained() {
     );
     assert_eq!(summary(&done).best.as_ref().unwrap().trial, 89);
     assert_eq!(summary(&done).timing.trial_samples, 2500 * 90);
+}
+
+/// The same with the engine that trains: members of a trial in one wave, in several, all in one.
+#[test]
+fn wave_sizes_change_no_bit_of_what_the_cpu_engine_trains() {
+    let iris = iris(&[
+        "learning_rate=0.01,0.1",
+        "batch_size=16,32",
+        "optimizer=sgd,adam",
+    ]);
+    let trained = |most_members| {
+        let folder = tempfile::tempdir().unwrap();
+        let engine = CpuEngine::<f32>::new(Some(2)).unwrap();
+        let limits = Limits {
+            most_members,
+            ..engine.limits()
+        };
+        let (engine, stop) = (engine.with_limits(limits), AtomicBool::new(false));
+        let mut done = run_with(&folder.path().join("run"), &iris, &engine, &stop);
+        done.trials.iter_mut().for_each(|trial| trial.wave = 0);
+        done.trials
+    };
+    let expected = trained(1000);
+    assert_eq!(expected.len(), 8);
+    for most_members in [1, 2, 3, 7] {
+        assert_eq!(trained(most_members), expected, "waves of {most_members}");
+    }
 }

@@ -93,11 +93,6 @@ impl Hyperparameters {
             activation: activation(assignment.text("activation")),
         }
     }
-
-    /// Optimizer updates an epoch over `rows` training rows; the last one may see fewer rows.
-    pub fn steps_per_epoch(&self, rows: usize) -> usize {
-        rows.div_ceil(self.batch_size)
-    }
 }
 
 fn optimizer(assignment: &Assignment) -> Optimizer {

@@ -285,7 +285,7 @@ fn samples_and_steps_are_counted() {
     for snapshot in trained(&engine(1), &members, 3) {
         let rows = iris.splits.folds[snapshot.id.fold as usize].train.len();
         let member = members.iter().find(|m| m.id == snapshot.id).unwrap();
-        let steps = member.hyperparameters.steps_per_epoch(rows);
+        let steps = rows.div_ceil(member.hyperparameters.batch_size);
         assert_eq!(snapshot.samples, 3 * rows as u64);
         assert_eq!(snapshot.steps, 3 * steps as u64);
     }
