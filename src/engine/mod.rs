@@ -6,6 +6,7 @@
 //! that member alone.
 
 pub mod cpu;
+pub mod gpu;
 mod snapshot;
 
 use std::collections::BTreeMap;
@@ -68,12 +69,58 @@ pub enum EngineError {
         /// The system's words.
         reason: String,
     },
+    /// An adapter is there, and a limit of it is too small for the kernels.
+    #[error(
+        "the adapter `{adapter}` has {value} {what}, and training needs {needed}; name another with --adapter (see `regatta adapters`)"
+    )]
+    AdapterLacks {
+        /// Name of the adapter.
+        adapter: String,
+        /// The limit, in words and by wgpu's name.
+        what: String,
+        /// What the adapter has.
+        value: u64,
+        /// The least that will do.
+        needed: u64,
+    },
+    /// The device was reset, removed, or gave up.
+    #[error(
+        "the adapter `{adapter}` was lost: {reason}; go on from the last checkpoint with --resume"
+    )]
+    DeviceLost {
+        /// Name of the adapter.
+        adapter: String,
+        /// The driver's words.
+        reason: String,
+    },
+    /// The adapter's memory is full.
+    #[error(
+        "the adapter `{adapter}` has no room for {what} of {bytes} bytes; end what else uses it, or use smaller widths in `hidden` or a smaller `batch_size`"
+    )]
+    OutOfMemory {
+        /// Name of the adapter.
+        adapter: String,
+        /// What was to be put there.
+        what: String,
+        /// Its size.
+        bytes: u64,
+    },
+    /// The adapter could not be opened, or failed in another way.
+    #[error(
+        "the adapter `{adapter}` failed: {reason}; update its driver, or name another with --adapter"
+    )]
+    Device {
+        /// Name of the adapter.
+        adapter: String,
+        /// wgpu's or the driver's words.
+        reason: String,
+    },
 }
 
 impl EngineError {
     /// The mistake is in what was asked for, not in the work.
     pub fn is_usage(&self) -> bool {
-        matches!(self, Self::TooLarge { .. })
+        matches!(self, Self::TooLarge { .. } | Self::AdapterLacks { .. })
     }
 }
 

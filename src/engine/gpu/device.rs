@@ -1,0 +1,194 @@
+//! A device opened on an adapter, and what went wrong on it.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::adapter::{AdapterKind, GpuAdapter};
+use crate::engine::{AdapterDescription, EngineError};
+
+/// Asked for where the adapter has them; nothing depends on any of them.
+const WANTED: wgpu::Features = wgpu::Features::TIMESTAMP_QUERY
+    .union(wgpu::Features::PIPELINE_CACHE)
+    .union(wgpu::Features::SUBGROUP);
+
+/// An open device.
+#[derive(Debug)]
+pub struct GpuDevice {
+    /// Makes buffers, pipelines and encoders.
+    pub device: wgpu::Device,
+    /// Takes commands.
+    pub queue: wgpu::Queue,
+    /// Limits that the device was opened with: all that the adapter has.
+    pub limits: wgpu::Limits,
+    /// Features that the device was opened with.
+    pub features: wgpu::Features,
+    /// The adapter, for people and for `run.json`.
+    pub description: AdapterDescription,
+    /// What the adapter is made of.
+    pub kind: AdapterKind,
+    troubles: Arc<Troubles>,
+}
+
+/// What wgpu's callbacks, which come from any thread, have said; the first of each kind, since
+/// what follows are consequences.
+#[derive(Debug, Default)]
+struct Troubles {
+    lost: Mutex<Option<String>>,
+    error: Mutex<Option<String>>,
+}
+
+impl GpuDevice {
+    pub(super) fn open(
+        adapter: &wgpu::Adapter,
+        described: &GpuAdapter,
+    ) -> Result<Self, EngineError> {
+        let features = described.features() & WANTED;
+        let limits = described.limits().clone();
+        let request = adapter.request_device(&wgpu::DeviceDescriptor {
+            label: Some("regatta.device"),
+            required_features: features,
+            required_limits: limits.clone(),
+            memory_hints: wgpu::MemoryHints::Performance,
+            ..Default::default()
+        });
+        let (device, queue) = pollster::block_on(request).map_err(|error| EngineError::Device {
+            adapter: described.name().to_owned(),
+            reason: error.to_string(),
+        })?;
+        Ok(Self {
+            troubles: listen(&device),
+            device,
+            queue,
+            limits,
+            features,
+            description: described.description(),
+            kind: described.kind(),
+        })
+    }
+
+    /// The driver's words when the device is lost: it was reset, removed, or out of memory. Nothing
+    /// on it can be used any more.
+    pub fn lost(&self) -> Option<String> {
+        read(&self.troubles.lost)
+    }
+
+    /// Whether anything went wrong that no error scope has caught.
+    ///
+    /// # Errors
+    /// [`EngineError::DeviceLost`], or [`EngineError::Device`] with wgpu's words.
+    pub fn check(&self) -> Result<(), EngineError> {
+        let adapter = self.description.name.clone();
+        if let Some(reason) = self.lost() {
+            return Err(EngineError::DeviceLost { adapter, reason });
+        }
+        match read(&self.troubles.error) {
+            Some(reason) => Err(EngineError::Device { adapter, reason }),
+            None => Ok(()),
+        }
+    }
+}
+
+/// wgpu's own handler of uncaptured errors panics; these record.
+fn listen(device: &wgpu::Device) -> Arc<Troubles> {
+    let troubles = Arc::new(Troubles::default());
+    let heard = Arc::clone(&troubles);
+    device.set_device_lost_callback(move |reason, message| {
+        note(&heard.lost, lost_text(reason, &message));
+    });
+    let heard = Arc::clone(&troubles);
+    device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
+        note(&heard.error, one_line(&error.to_string()));
+    }));
+    troubles
+}
+
+fn lost_text(reason: wgpu::DeviceLostReason, message: &str) -> String {
+    match (reason, one_line(message)) {
+        (wgpu::DeviceLostReason::Destroyed, _) => "it was destroyed".to_owned(),
+        (_, message) if message.is_empty() => "the driver gives no reason".to_owned(),
+        (_, message) => message,
+    }
+}
+
+/// wgpu's messages have several indented lines.
+fn one_line(message: &str) -> String {
+    let words: Vec<&str> = message.split_whitespace().collect();
+    words.join(" ")
+}
+
+fn note(slot: &Mutex<Option<String>>, text: String) {
+    let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
+    slot.get_or_insert(text);
+}
+
+fn read(slot: &Mutex<Option<String>>) -> Option<String> {
+    slot.lock().unwrap_or_else(PoisonError::into_inner).clone()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::gpu::enumerate;
+
+    fn usable() -> Vec<GpuDevice> {
+        let found = enumerate().into_iter().filter(|a| a.refusal().is_none());
+        found.map(|a| a.open().expect("it opens")).collect()
+    }
+
+    #[test]
+    fn a_lost_device_says_so_and_nothing_panics() {
+        for device in usable() {
+            println!(
+                "on {} {}",
+                device.description.backend, device.description.name
+            );
+            assert!(device.check().is_ok());
+            device.device.destroy();
+            let _ = device.device.poll(wgpu::PollType::wait_indefinitely());
+            assert_eq!(device.lost().as_deref(), Some("it was destroyed"));
+            let error = device.check().unwrap_err().to_string();
+            assert!(error.contains(&device.description.name), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_first_error_that_nobody_caught_is_kept() {
+        for device in usable() {
+            println!(
+                "on {} {}",
+                device.description.backend, device.description.name
+            );
+            for label in ["first", "second"] {
+                // A mapped buffer has a size of a multiple of 4.
+                let _ = device.device.create_buffer(&wgpu::BufferDescriptor {
+                    label: Some(label),
+                    size: 3,
+                    usage: wgpu::BufferUsages::COPY_SRC,
+                    mapped_at_creation: true,
+                });
+            }
+            let error = device.check().unwrap_err().to_string();
+            assert!(error.contains("first"), "{error}");
+            assert!(!error.contains('\n'), "{error}");
+            assert_eq!(device.lost(), None);
+        }
+    }
+
+    #[test]
+    fn a_loss_has_a_reason_in_one_line() {
+        for (reason, message, expected) in [
+            (
+                wgpu::DeviceLostReason::Unknown,
+                "",
+                "the driver gives no reason",
+            ),
+            (
+                wgpu::DeviceLostReason::Unknown,
+                "out\n  of memory",
+                "out of memory",
+            ),
+            (wgpu::DeviceLostReason::Destroyed, "x", "it was destroyed"),
+        ] {
+            assert_eq!(lost_text(reason, message), expected);
+        }
+    }
+}
