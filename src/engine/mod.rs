@@ -53,6 +53,20 @@ pub enum EngineError {
         /// Name of the adapter.
         adapter: String,
     },
+    /// The rows do not fit the adapter.
+    #[error(
+        "the features of {data} take {bytes} bytes, more than the {available} bytes of a buffer of `{adapter}`; use --adapter cpu, or fewer rows"
+    )]
+    DataTooLarge {
+        /// Name of the dataset.
+        data: String,
+        /// Bytes it needs.
+        bytes: u64,
+        /// Bytes there are.
+        available: u64,
+        /// Name of the adapter.
+        adapter: String,
+    },
     /// A stored state belongs to another network.
     #[error("the stored state of {what} does not fit this wave: {reason}")]
     StateMismatch {
@@ -120,7 +134,10 @@ pub enum EngineError {
 impl EngineError {
     /// The mistake is in what was asked for, not in the work.
     pub fn is_usage(&self) -> bool {
-        matches!(self, Self::TooLarge { .. } | Self::AdapterLacks { .. })
+        matches!(
+            self,
+            Self::TooLarge { .. } | Self::DataTooLarge { .. } | Self::AdapterLacks { .. }
+        )
     }
 }
 
@@ -158,12 +175,22 @@ pub struct WaveSetup<'d> {
 }
 
 /// Which rows of a member's fold are evaluated.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Part {
     /// The rows it is trained on.
     Training,
     /// The rows of its fold that it is not trained on; for a refit the test rows.
     Validation,
+}
+
+impl Part {
+    /// The rows of a fold that it means.
+    pub fn rows(self, fold: &Fold) -> &[u32] {
+        match self {
+            Self::Training => &fold.train,
+            Self::Validation => &fold.validation,
+        }
+    }
 }
 
 /// Counts and loss of one member over a part of the rows; metrics are made from them.
@@ -215,6 +242,14 @@ pub trait Engine: Sync {
     /// What a wave may hold here. Stored with the run; the plan is made from it.
     fn limits(&self) -> Limits;
 
+    /// Whether the adapter can hold the rows.
+    ///
+    /// # Errors
+    /// [`EngineError::DataTooLarge`] when it cannot.
+    fn check_data(&self, _dataset: &Dataset) -> Result<(), EngineError> {
+        Ok(())
+    }
+
     /// Members of this shape, with batches of up to `batch` rows, that the adapter can hold at once.
     ///
     /// # Errors
@@ -241,6 +276,11 @@ pub trait Running {
         epoch: u32,
         pause: &(dyn Fn() -> bool + Sync),
     ) -> Result<Progress, EngineError>;
+
+    /// Seconds spent compiling kernels for this wave.
+    fn compile_s(&self) -> f64 {
+        0.0
+    }
 
     /// How far each member is.
     fn status(&self) -> Vec<MemberStatus>;

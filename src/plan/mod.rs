@@ -3,11 +3,15 @@
 //! The plan is a pure function of the trials and of the [`Limits`], which are stored with the run:
 //! resume lays the same members into the same waves.
 
+mod footprint;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 use crate::train::{Hyperparameters, Member, MemberId, Shape};
+
+pub use footprint::{BufferLayout, Footprint, LayerBytes};
 
 /// A trial that is ready to be laid out.
 #[derive(Clone, Debug, PartialEq)]
@@ -34,7 +38,8 @@ pub struct Wave {
 /// What a wave may hold on the adapter that a study uses, and what is enough for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
-    /// Bytes of parameters and moments that a wave never exceeds, but by a single member.
+    /// Bytes that a wave never exceeds, but by a single member: parameters and moments, and with a
+    /// `layout` also activations.
     pub most_bytes: u64,
     /// Members that a wave never exceeds.
     pub most_members: u64,
@@ -42,6 +47,17 @@ pub struct Limits {
     pub enough_bytes: u64,
     /// ... at least these members, which keep the adapter busy.
     pub enough_members: u64,
+    /// How a GPU engine lays members out; the cpu engine has no need of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub layout: Option<BufferLayout>,
+}
+
+impl Limits {
+    /// Whether these bytes are within the limits.
+    pub fn hold(&self, bytes: &Footprint) -> bool {
+        let most_buffer = self.layout.map_or(u64::MAX, |l| l.most_buffer_bytes);
+        bytes.total() <= self.most_bytes && bytes.largest() <= most_buffer
+    }
 }
 
 /// Members that every trial has.
@@ -84,10 +100,8 @@ pub fn waves(
     for cohort in cohorts(trials) {
         let mut packer = Packer::new(limits);
         for &trial in &cohort {
-            packer.add(
-                members(trial, per_trial),
-                member_bytes(&trial.shape, &trial.hyperparameters),
-            );
+            let footprint = Footprint::new(&trial.shape, &trial.hyperparameters, limits.layout);
+            packer.add(members(trial, per_trial), &footprint);
         }
         waves.extend(packer.finish().into_iter().map(|members| Wave {
             number: 0,
@@ -134,7 +148,7 @@ struct Packer {
     limits: Limits,
     full: Vec<Vec<Member>>,
     open: Vec<Member>,
-    open_bytes: u64,
+    open_bytes: Footprint,
 }
 
 impl Packer {
@@ -143,37 +157,40 @@ impl Packer {
             limits,
             full: Vec::new(),
             open: Vec::new(),
-            open_bytes: 0,
+            open_bytes: Footprint::default(),
         }
     }
 
-    fn add(&mut self, members: Vec<Member>, bytes: u64) {
+    /// Adds the members of one trial, each of this footprint.
+    fn add(&mut self, members: Vec<Member>, each: &Footprint) {
         let whole = members.len() as u64;
-        let stays_whole = self.may_hold(0, 0, whole, whole * bytes);
-        if self.is_enough(whole * bytes) || stays_whole && !self.takes(whole, whole * bytes) {
+        let stays_whole = self.may_hold(0, &Footprint::default(), whole, each);
+        if self.is_enough(whole * each.total()) || stays_whole && !self.takes(whole, each) {
             self.close();
         }
         for member in members {
-            if !self.takes(1, bytes) {
+            if !self.takes(1, each) {
                 self.close();
             }
             self.open.push(member);
-            self.open_bytes += bytes;
+            self.open_bytes.add(each, 1);
         }
     }
 
     /// The open wave keeps the adapter busy, and these further bytes would be more than enough.
     fn is_enough(&self, bytes: u64) -> bool {
         self.open.len() as u64 >= self.limits.enough_members
-            && self.open_bytes + bytes > self.limits.enough_bytes
+            && self.open_bytes.total() + bytes > self.limits.enough_bytes
     }
 
-    fn takes(&self, members: u64, bytes: u64) -> bool {
-        self.may_hold(self.open.len() as u64, self.open_bytes, members, bytes)
+    fn takes(&self, members: u64, each: &Footprint) -> bool {
+        self.may_hold(self.open.len() as u64, &self.open_bytes, members, each)
     }
 
-    fn may_hold(&self, open: u64, open_bytes: u64, members: u64, bytes: u64) -> bool {
-        open + members <= self.limits.most_members && open_bytes + bytes <= self.limits.most_bytes
+    fn may_hold(&self, open: u64, bytes: &Footprint, members: u64, each: &Footprint) -> bool {
+        let mut bytes = bytes.clone();
+        bytes.add(each, members);
+        open + members <= self.limits.most_members && self.limits.hold(&bytes)
     }
 
     /// A member that is larger than a wave still gets one of its own: whether it can be trained at
@@ -181,7 +198,7 @@ impl Packer {
     fn close(&mut self) {
         if !self.open.is_empty() {
             self.full.push(std::mem::take(&mut self.open));
-            self.open_bytes = 0;
+            self.open_bytes = Footprint::default();
         }
     }
 

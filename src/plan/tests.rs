@@ -28,6 +28,7 @@ fn limits(wave_members: u64) -> Limits {
         most_members: wave_members,
         enough_bytes: u64::MAX,
         enough_members: 1,
+        layout: None,
     }
 }
 
@@ -113,6 +114,7 @@ fn a_wave_is_closed_when_it_has_enough_bytes_and_enough_members() {
         let limits = Limits {
             enough_bytes,
             enough_members,
+            layout: None,
             ..limits(100)
         };
         let waves = waves(&trials, THREE_FOLDS, limits, 0);

@@ -112,6 +112,7 @@ pub(crate) fn run_record(trials: u64) -> RunRecord {
                 most_members: 4096,
                 enough_bytes: 1 << 28,
                 enough_members: 2,
+                layout: None,
             },
         },
     }

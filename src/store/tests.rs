@@ -36,6 +36,7 @@ fn run_record() -> RunRecord {
                 most_members: 1,
                 enough_bytes: 1,
                 enough_members: 1,
+                layout: None,
             },
         },
     }

@@ -191,6 +191,7 @@ impl<'s> Study<'s> {
     /// # Errors
     /// The engine's reason.
     pub fn check_capacity(&self) -> Result<(), StudyError> {
+        self.engine.check_data(self.dataset)?;
         let batch = self.largest_batch();
         for shape in self.shapes() {
             self.engine.capacity(&shape, batch)?;

@@ -38,6 +38,7 @@ fn scripted(correct: fn(u64) -> Option<u64>, wave_members: u64) -> Scripted {
             most_members: wave_members,
             enough_bytes: u64::MAX,
             enough_members: 1,
+            layout: None,
         },
         correct,
         stop_after: usize::MAX,

@@ -94,9 +94,10 @@ impl Session<'_, '_, '_> {
         }
         let outcomes = run.outcomes()?;
         let (mut header, uniform) = (run.header, is_uniform(&wave.members));
+        let compile_s = run.running.compile_s();
         header.wall_s += self.lap();
         Ok(WaveResult::Finished(FinishedWave {
-            record: wave_record(header, uniform, &outcomes),
+            record: wave_record(header, compile_s, uniform, &outcomes),
             outcomes,
         }))
     }
@@ -325,14 +326,19 @@ fn new_history(id: MemberId) -> MemberHistory {
     }
 }
 
-fn wave_record(header: CheckpointHeader, uniform: bool, outcomes: &[MemberOutcome]) -> WaveRecord {
+fn wave_record(
+    header: CheckpointHeader,
+    compile_s: f64,
+    uniform: bool,
+    outcomes: &[MemberOutcome],
+) -> WaveRecord {
     WaveRecord {
         wave: header.wave,
         trials: 0,
         members: outcomes.len() as u64,
         uniform,
         samples: outcomes.iter().map(|outcome| outcome.history.samples).sum(),
-        compile_s: 0.0,
+        compile_s,
         train_s: header.train_s,
         evaluate_s: header.evaluate_s,
         wall_s: header.wall_s,

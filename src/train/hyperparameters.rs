@@ -83,6 +83,20 @@ pub struct Hyperparameters {
 }
 
 impl Hyperparameters {
+    /// Those that take the most memory with batches of this many rows.
+    pub fn largest(batch_size: usize) -> Self {
+        Self {
+            learning_rate: 1.0,
+            batch_size,
+            optimizer: Optimizer::Adam {
+                beta_1: 0.0,
+                beta_2: 0.0,
+                epsilon: 1.0,
+            },
+            activation: Activation::Identity,
+        }
+    }
+
     /// The hyperparameters that a trial's assignment means.
     pub fn from_assignment(assignment: &Assignment) -> Self {
         let batch_size = usize::try_from(assignment.u64("batch_size"));

@@ -116,5 +116,6 @@ fn limits() -> Limits {
         most_members: MOST_MEMBERS,
         enough_bytes: ENOUGH_BYTES,
         enough_members: 2 * cores,
+        layout: None,
     }
 }

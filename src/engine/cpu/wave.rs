@@ -237,10 +237,7 @@ impl<T: Real> Running for CpuWave<'_, T> {
             }
             let id = slot.member.id;
             let fold = data.fold(id);
-            let rows = match part {
-                Part::Training => &fold.train,
-                Part::Validation => &fold.validation,
-            };
+            let rows = part.rows(fold);
             let activation = slot.member.hyperparameters.activation;
             let (features, targets) = (&scaled[&id.fold], &data.dataset.targets);
             let mut workspace = thread_workspace(workspaces);

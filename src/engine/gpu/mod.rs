@@ -4,6 +4,13 @@
 
 mod adapter;
 mod device;
+mod engine;
+mod kernels;
+mod layered;
+mod layout;
+mod shader;
+mod transfer;
 
 pub use adapter::{AdapterKind, GpuAdapter, enumerate};
 pub use device::GpuDevice;
+pub use engine::{GpuEngine, Options};

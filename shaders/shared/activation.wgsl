@@ -1,0 +1,51 @@
+// Activations and their derivatives. Twin: src/engine/cpu/activation.rs.
+
+const RELU = 0u;
+const TANH = 1u;
+const SIGMOID = 2u;
+const IDENTITY = 3u;
+
+// 1 / (1 + e^-x) from e^-|x|, which cannot overflow.
+fn sigmoid(x: f32) -> f32 {
+    let e = exponential(-abs(x));
+    let positive = 1.0 / (1.0 + e);
+    return select(positive, e * positive, x < 0.0);
+}
+
+// h = f(z). NaN stays NaN, also through relu.
+fn activate(z: vec4<f32>, activation: u32) -> vec4<f32> {
+    switch activation {
+        case RELU: {
+            return select(z, vec4<f32>(0.0), z < vec4<f32>(0.0));
+        }
+        case TANH: {
+            return vec4<f32>(
+                hyperbolic_tangent(z.x), hyperbolic_tangent(z.y),
+                hyperbolic_tangent(z.z), hyperbolic_tangent(z.w));
+        }
+        case SIGMOID: {
+            return vec4<f32>(sigmoid(z.x), sigmoid(z.y), sigmoid(z.z), sigmoid(z.w));
+        }
+        default: {
+            return z;
+        }
+    }
+}
+
+// dh * f'(z), from h = f(z).
+fn activate_backward(dh: vec4<f32>, h: vec4<f32>, activation: u32) -> vec4<f32> {
+    switch activation {
+        case RELU: {
+            return select(vec4<f32>(0.0), dh, h > vec4<f32>(0.0));
+        }
+        case TANH: {
+            return dh * (1.0 - h * h);
+        }
+        case SIGMOID: {
+            return dh * (h * (1.0 - h));
+        }
+        default: {
+            return dh;
+        }
+    }
+}

@@ -1,0 +1,78 @@
+// Elementary functions. They are written out so that every adapter computes the same: WGSL leaves
+// exp and tanh to the driver.
+
+// Neither infinite nor NaN, by the exponent's bits: a driver may assume that there is no NaN.
+fn is_finite(x: f32) -> bool {
+    return (bitcast<u32>(x) & 0x7f800000u) != 0x7f800000u;
+}
+
+// e^x: x = n ln 2 + r with |r| <= ln 2 / 2, a polynomial in r, then n added to the exponent.
+// Coefficients: S. L. Moshier, Cephes, `expf`. 0 below -87.3, e^88.3 above 88.3.
+// Twin: exp_f32 in src/engine/cpu/real.rs.
+fn exponential(x: f32) -> f32 {
+    let clamped = clamp(x, -87.3, 88.3);
+    let n = round(clamped * 1.44269504);
+    let r = fma(n, 2.12194440e-4, fma(n, -0.693359375, clamped));
+    var p = 1.9875691e-4;
+    p = fma(p, r, 1.3982e-3);
+    p = fma(p, r, 8.333452e-3);
+    p = fma(p, r, 4.1665796e-2);
+    p = fma(p, r, 1.6666665e-1);
+    p = fma(p, r, 0.5);
+    let mantissa = fma(p, r * r, r) + 1.0;
+    let scale = bitcast<f32>(u32(i32(n) + 127) << 23u);
+    return select(mantissa * scale, 0.0, x < -87.3);
+}
+
+// tanh x: an odd polynomial below 0.625, else 1 - 2 / (e^2x + 1). Coefficients: Cephes, `tanhf`.
+fn hyperbolic_tangent(x: f32) -> f32 {
+    let z = x * x;
+    var p = -5.7049887e-3;
+    p = fma(p, z, 2.063909e-2);
+    p = fma(p, z, -5.3739715e-2);
+    p = fma(p, z, 1.3331442e-1);
+    p = fma(p, z, -3.333328e-1);
+    let small = fma(p * z, x, x);
+    let magnitude = 1.0 - 2.0 / (exponential(2.0 * abs(x)) + 1.0);
+    let large = select(magnitude, -magnitude, x < 0.0);
+    return select(large, small, abs(x) < 0.625);
+}
+
+// ln x of a normal number above 0: x = m 2^e with m in [sqrt(1/2), sqrt(2)), a polynomial in m - 1.
+// Coefficients: Cephes, `logf`.
+fn logarithm(x: f32) -> f32 {
+    let bits = bitcast<u32>(x);
+    var e = f32(i32((bits >> 23u) & 0xffu) - 126);
+    var m = bitcast<f32>((bits & 0x007fffffu) | 0x3f000000u);
+    if (m < 0.70710678) {
+        m = m + m;
+        e = e - 1.0;
+    }
+    let f = m - 1.0;
+    var p = 7.0376836e-2;
+    p = fma(p, f, -1.1514610e-1);
+    p = fma(p, f, 1.1676998e-1);
+    p = fma(p, f, -1.2420141e-1);
+    p = fma(p, f, 1.4249323e-1);
+    p = fma(p, f, -1.6668057e-1);
+    p = fma(p, f, 2.0000714e-1);
+    p = fma(p, f, -2.4999994e-1);
+    p = fma(p, f, 3.3333331e-1);
+    let z = f * f;
+    var y = f * z * p;
+    y = fma(e, -2.12194440e-4, y);
+    y = fma(-0.5, z, y);
+    return fma(e, 0.693359375, f + y);
+}
+
+// 1 - e^x for x <= 0, without cancellation: a Taylor series near 0.
+fn one_minus_exponential(x: f32) -> f32 {
+    var p = 1.0 / 5040.0;
+    p = fma(p, x, 1.0 / 720.0);
+    p = fma(p, x, 1.0 / 120.0);
+    p = fma(p, x, 1.0 / 24.0);
+    p = fma(p, x, 1.0 / 6.0);
+    p = fma(p, x, 0.5);
+    p = fma(p, x, 1.0);
+    return select(1.0 - exponential(x), -(p * x), x > -0.5);
+}

@@ -1,0 +1,212 @@
+//! The engine of a GPU adapter.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::adapter::AdapterKind;
+use super::device::GpuDevice;
+use super::kernels::Checks;
+use super::layered::{Kernels, LayeredWave, Tiles, feature_bytes};
+use super::shader::{Source, TileShape};
+use crate::data::{Dataset, FeatureValues};
+use crate::engine::{AdapterDescription, Engine, EngineError, Running, WaveSetup};
+use crate::plan::{BufferLayout, Footprint, Limits};
+use crate::train::{Hyperparameters, Shape};
+
+/// How kernels are compiled. Results do not depend on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// wgpu's bounds checks.
+    pub checks: Checks,
+    /// How product kernels cut their results.
+    pub tiles: Tiles,
+    /// Gradients go to buffers of their own, and a kernel of its own updates from them.
+    pub arena: bool,
+}
+
+impl Options {
+    /// What is fast on adapters of this kind.
+    pub fn for_kind(_kind: AdapterKind) -> Self {
+        let rows = TileShape {
+            rows: 32,
+            columns: 64,
+            thread_rows: 8,
+        };
+        let weights = TileShape {
+            rows: 64,
+            columns: 64,
+            thread_rows: 8,
+        };
+        Self {
+            checks: Checks::Off,
+            tiles: Tiles { rows, weights },
+            arena: false,
+        }
+    }
+}
+
+/// Trains waves on one GPU.
+#[derive(Debug)]
+pub struct GpuEngine {
+    gpu: GpuDevice,
+    options: Options,
+    limits: Limits,
+    /// Kernels by how features are stored, compiled when first needed.
+    kernels: Mutex<BTreeMap<Source, Arc<Kernels>>>,
+}
+
+impl GpuEngine {
+    /// An engine on an open device.
+    pub fn new(gpu: GpuDevice, options: Options) -> Self {
+        let limits = limits(&gpu, options);
+        Self {
+            gpu,
+            options,
+            limits,
+            kernels: Mutex::default(),
+        }
+    }
+
+    /// The same engine with other limits of a wave; results do not depend on them.
+    pub fn with_limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// The device it works on.
+    pub fn device(&self) -> &GpuDevice {
+        &self.gpu
+    }
+
+    fn layout(&self) -> BufferLayout {
+        layout(&self.gpu, self.options)
+    }
+
+    /// Compiles the kernels for features that are stored like this, once.
+    fn kernels(&self, source: Source) -> Result<Arc<Kernels>, EngineError> {
+        let mut kernels = self.kernels.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(compiled) = kernels.get(&source) {
+            return Ok(Arc::clone(compiled));
+        }
+        let Options {
+            checks,
+            tiles,
+            arena,
+        } = self.options;
+        let compiled = Arc::new(Kernels::compile(&self.gpu, checks, tiles, source, arena));
+        self.gpu.check()?;
+        kernels.insert(source, Arc::clone(&compiled));
+        Ok(compiled)
+    }
+
+    fn name(&self) -> String {
+        self.gpu.description.name.clone()
+    }
+}
+
+impl Engine for GpuEngine {
+    fn adapter(&self) -> AdapterDescription {
+        let Options {
+            checks,
+            tiles,
+            arena,
+        } = self.options;
+        let variants = [
+            ("tile_rows", tiles.rows.name()),
+            ("tile_weights", tiles.weights.name()),
+            ("update", if arena { "arena" } else { "fused" }.to_owned()),
+            (
+                "checks",
+                if checks == Checks::On { "on" } else { "off" }.to_owned(),
+            ),
+        ];
+        AdapterDescription {
+            engine: "layered".to_owned(),
+            variants: variants
+                .map(|(name, value)| (name.to_owned(), value))
+                .into_iter()
+                .collect(),
+            ..self.gpu.description.clone()
+        }
+    }
+
+    fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    fn check_data(&self, dataset: &Dataset) -> Result<(), EngineError> {
+        let bytes = feature_bytes(&dataset.features);
+        let available = self.layout().most_buffer_bytes;
+        if bytes > available {
+            return Err(EngineError::DataTooLarge {
+                data: dataset.name.clone(),
+                bytes,
+                available,
+                adapter: self.name(),
+            });
+        }
+        Ok(())
+    }
+
+    fn capacity(&self, shape: &Shape, batch: usize) -> Result<u64, EngineError> {
+        let each = Footprint::new(
+            shape,
+            &Hyperparameters::largest(batch),
+            Some(self.layout()),
+        );
+        let available = self.limits.most_bytes;
+        let most_buffer = self.layout().most_buffer_bytes;
+        if each.largest() > most_buffer || each.total() > available {
+            return Err(EngineError::TooLarge {
+                shape: shape.clone(),
+                needed: each.total().max(each.largest()),
+                available: if each.largest() > most_buffer {
+                    most_buffer
+                } else {
+                    available
+                },
+                adapter: self.name(),
+            });
+        }
+        let by_buffer = most_buffer / each.largest().max(1);
+        let by_memory = available / each.total().max(1);
+        Ok(by_buffer.min(by_memory).min(self.limits.most_members))
+    }
+
+    fn start<'r>(&'r self, wave: WaveSetup<'r>) -> Result<Box<dyn Running + 'r>, EngineError> {
+        self.check_data(wave.data.dataset)?;
+        let source = match wave.data.dataset.features.values() {
+            FeatureValues::F32(_) => Source::FeaturesF32,
+            FeatureValues::U8(_) => Source::FeaturesU8,
+        };
+        let kernels = self.kernels(source)?;
+        let (layout, tiles) = (self.layout(), self.options.tiles);
+        let wave = LayeredWave::new(&self.gpu, kernels, wave, layout, tiles)?;
+        Ok(Box::new(wave))
+    }
+}
+
+fn layout(gpu: &GpuDevice, options: Options) -> BufferLayout {
+    let binding = gpu.limits.max_storage_buffer_binding_size;
+    BufferLayout {
+        most_buffer_bytes: binding.min(gpu.limits.max_buffer_size),
+        row_tile: u64::from(options.tiles.rows.rows),
+        gradients: options.arena,
+    }
+}
+
+/// wgpu does not say how much memory an adapter has; these are what each kind has at least.
+fn limits(gpu: &GpuDevice, options: Options) -> Limits {
+    const GIB: u64 = 1 << 30;
+    let most_bytes = match gpu.kind {
+        AdapterKind::Discrete => 4 * GIB,
+        _ => GIB,
+    };
+    Limits {
+        most_bytes,
+        most_members: 1 << 16,
+        enough_bytes: most_bytes / 2,
+        enough_members: 4096,
+        layout: Some(layout(gpu, options)),
+    }
+}

@@ -1,0 +1,255 @@
+//! What all kernels have in common: compiling, binding, dispatching.
+
+use crate::engine::gpu::GpuDevice;
+use crate::engine::gpu::shader::{self, Source, Variant};
+
+/// Most workgroups along one dimension of a dispatch: WebGPU's limit, which adapters have too.
+const MOST_WORKGROUPS: u32 = 65_535;
+
+/// Part of a buffer that a kernel reads or writes.
+pub type Binding<'a> = wgpu::BufferBinding<'a>;
+
+/// The whole of a buffer.
+pub fn whole(buffer: &wgpu::Buffer) -> Binding<'_> {
+    buffer.as_entire_buffer_binding()
+}
+
+/// A field of a kernel's bindings: one buffer, or several that belong together.
+pub trait Entries<'a> {
+    /// Binding numbers with their buffers; `first` is that of the first.
+    fn entries(&self, first: u32) -> Vec<(u32, Binding<'a>)>;
+}
+
+impl<'a> Entries<'a> for Binding<'a> {
+    fn entries(&self, first: u32) -> Vec<(u32, Binding<'a>)> {
+        vec![(first, self.clone())]
+    }
+}
+
+/// Where a layer's inputs are, with what is needed to load them.
+#[derive(Clone, Debug)]
+pub enum Inputs<'a> {
+    /// Outputs of the layer before, `[rows][inputs]`.
+    Activations(Binding<'a>),
+    /// The dataset, the rows to take, and the scaling of each fold.
+    Dataset {
+        /// How the features are stored: [`Source::FeaturesF32`] or [`Source::FeaturesU8`].
+        source: Source,
+        /// `[rows][inputs]`.
+        features: Binding<'a>,
+        /// Row numbers, in the order of their visit.
+        orders: Binding<'a>,
+        /// For each fold a row of offsets and one of factors.
+        scaling: Binding<'a>,
+    },
+}
+
+impl Inputs<'_> {
+    /// The variant of the kernel that loads them.
+    pub fn source(&self) -> Source {
+        match self {
+            Self::Activations(_) => Source::Activations,
+            Self::Dataset { source, .. } => *source,
+        }
+    }
+}
+
+impl<'a> Entries<'a> for Inputs<'a> {
+    fn entries(&self, first: u32) -> Vec<(u32, Binding<'a>)> {
+        match self.clone() {
+            Self::Activations(inputs) => vec![(first, inputs)],
+            Self::Dataset {
+                features,
+                orders,
+                scaling,
+                ..
+            } => vec![(first, features), (7, orders), (8, scaling)],
+        }
+    }
+}
+
+/// What becomes of the gradients of weights.
+#[derive(Clone, Debug)]
+pub enum WeightsResult<'a> {
+    /// The optimizer's update, in place.
+    Updated {
+        /// Parameters, slot after slot.
+        weights: Binding<'a>,
+        /// Their moment vectors.
+        moments: Binding<'a>,
+    },
+    /// They are written here, slot after slot, in the layout of the weights.
+    Gradients(Binding<'a>),
+}
+
+impl<'a> Entries<'a> for WeightsResult<'a> {
+    fn entries(&self, first: u32) -> Vec<(u32, Binding<'a>)> {
+        match self.clone() {
+            Self::Updated { weights, moments } => vec![(first, weights), (9, moments)],
+            Self::Gradients(gradients) => vec![(first, gradients)],
+        }
+    }
+}
+
+/// Whether kernels are compiled with wgpu's bounds checks and loop bounds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Checks {
+    /// As a browser would: every index is clamped.
+    On,
+    /// Indices are trusted. The tests run both, and the results are the same.
+    Off,
+}
+
+/// A compiled kernel.
+#[derive(Debug)]
+pub struct Kernel {
+    name: &'static str,
+    pipeline: wgpu::ComputePipeline,
+    layout: wgpu::BindGroupLayout,
+}
+
+impl Kernel {
+    /// Renders and compiles `shaders/<name>.wgsl`. Errors reach the device's error scope.
+    pub fn new(gpu: &GpuDevice, checks: Checks, name: &'static str, variant: Variant) -> Self {
+        let label = format!("regatta.{name}");
+        let module = shader_module(&gpu.device, checks, &label, shader::render(name, variant));
+        let pipeline = gpu
+            .device
+            .create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+                label: Some(&label),
+                layout: None,
+                module: &module,
+                entry_point: Some(name),
+                compilation_options: wgpu::PipelineCompilationOptions {
+                    zero_initialize_workgroup_memory: false,
+                    ..Default::default()
+                },
+                cache: None,
+            });
+        Self {
+            name,
+            layout: pipeline.get_bind_group_layout(0),
+            pipeline,
+        }
+    }
+
+    /// The kernel's name.
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// Names the buffers of a dispatch.
+    pub fn bind<'a>(
+        &self,
+        device: &wgpu::Device,
+        entries: impl IntoIterator<Item = (u32, Binding<'a>)>,
+    ) -> wgpu::BindGroup {
+        let entries: Vec<wgpu::BindGroupEntry<'_>> = entries
+            .into_iter()
+            .map(|(binding, buffer)| wgpu::BindGroupEntry {
+                binding,
+                resource: wgpu::BindingResource::Buffer(buffer),
+            })
+            .collect();
+        device.create_bind_group(&wgpu::BindGroupDescriptor {
+            label: Some(self.name),
+            layout: &self.layout,
+            entries: &entries,
+        })
+    }
+
+    /// Records one dispatch of this many workgroups, folded to two dimensions; workgroups beyond
+    /// the last find no work.
+    pub fn dispatch(
+        &self,
+        pass: &mut wgpu::ComputePass<'_>,
+        bindings: &wgpu::BindGroup,
+        workgroups: u32,
+    ) {
+        if workgroups == 0 {
+            return;
+        }
+        let (x, y) = fold(workgroups);
+        pass.set_pipeline(&self.pipeline);
+        pass.set_bind_group(0, bindings, &[]);
+        pass.dispatch_workgroups(x, y, 1);
+    }
+}
+
+fn shader_module(
+    device: &wgpu::Device,
+    checks: Checks,
+    label: &str,
+    wgsl: String,
+) -> wgpu::ShaderModule {
+    let description = wgpu::ShaderModuleDescriptor {
+        label: Some(label),
+        source: wgpu::ShaderSource::Wgsl(wgsl.into()),
+    };
+    match checks {
+        Checks::On => device.create_shader_module(description),
+        // SAFETY: the shaders guard every index by the sizes that the host binds, and every loop
+        // ends; the tests run them with checks on and off, between guard zones.
+        Checks::Off => unsafe {
+            device.create_shader_module_trusted(
+                description,
+                wgpu::ShaderRuntimeChecks::unchecked(),
+            )
+        },
+    }
+}
+
+/// Two dimensions that hold this many workgroups, as few too many as can be.
+fn fold(workgroups: u32) -> (u32, u32) {
+    let y = workgroups.div_ceil(MOST_WORKGROUPS);
+    (workgroups.div_ceil(y), y)
+}
+
+/// Declares a kernel: its name, and its bindings by name and number.
+macro_rules! kernel {
+    ($(#[$doc:meta])* $kernel:literal { $($(#[$field_doc:meta])* $field:ident: $kind:ty = $number:literal),* $(,)? }) => {
+        use crate::engine::gpu::GpuDevice;
+        use crate::engine::gpu::kernels::kernel::{Checks, Entries, Kernel};
+        use crate::engine::gpu::shader::Variant;
+
+        /// What the kernel reads and writes.
+        #[derive(Clone, Debug)]
+        pub struct Bindings<'a> {
+            $($(#[$field_doc])* pub $field: $kind),*
+        }
+
+        impl Bindings<'_> {
+            /// Names the buffers for a dispatch of `kernel`.
+            pub fn bind(&self, device: &wgpu::Device, kernel: &Kernel) -> wgpu::BindGroup {
+                let entries = [$(self.$field.entries($number)),*];
+                kernel.bind(device, entries.into_iter().flatten())
+            }
+        }
+
+        $(#[$doc])*
+        pub fn compile(gpu: &GpuDevice, checks: Checks, variant: Variant) -> Kernel {
+            Kernel::new(gpu, checks, $kernel, variant)
+        }
+    };
+}
+
+pub(super) use kernel;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn workgroups_are_folded_to_two_dimensions() {
+        for (workgroups, expected) in [
+            (1, (1, 1)),
+            (65_535, (65_535, 1)),
+            (65_536, (32_768, 2)),
+            (200_000, (50_000, 4)),
+        ] {
+            let (x, y) = fold(workgroups);
+            assert_eq!((x, y), expected);
+            assert!(u64::from(x) * u64::from(y) >= u64::from(workgroups));
+        }
+    }
+}

@@ -1,0 +1,16 @@
+//! The host half of each kernel: its bindings, by name. One file a kernel, named as its shader in
+//! `shaders/` and its twin in `engine/cpu`.
+
+mod kernel;
+
+pub mod dense_backward_input;
+pub mod dense_backward_weights;
+pub mod dense_forward;
+pub mod end_of_epoch;
+pub mod evaluate;
+pub mod find_non_finite;
+pub mod softmax_cross_entropy;
+pub mod step;
+pub mod update;
+
+pub use kernel::{Binding, Checks, Inputs, Kernel, WeightsResult, whole};

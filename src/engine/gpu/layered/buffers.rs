@@ -1,0 +1,309 @@
+//! The buffers of a wave.
+
+use super::placement::Placement;
+use crate::data::{FeatureValues, Features};
+use crate::engine::gpu::GpuDevice;
+use crate::engine::gpu::layout::{Cursor, LayerData, MemberData, State, Tile, pad_rows};
+use crate::engine::gpu::shader::{Source, TileShape};
+use crate::engine::gpu::transfer::{Allocator, LEAST_BYTES};
+use crate::engine::{EngineError, TrainingData, WaveSetup};
+use crate::plan::{BufferLayout, LayerBytes};
+use crate::train::MemberId;
+
+/// Rows that the buffers of activations have at least, so that evaluations of few members are not
+/// made of tiny dispatches.
+pub const LEAST_ROWS: u32 = 1024;
+
+/// How product kernels cut their results: of rows by columns, and of weights.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Tiles {
+    /// Of `dense_forward` and `dense_backward_input`; its rows are those of all lists of tiles.
+    pub rows: TileShape,
+    /// Of `dense_backward_weights`.
+    pub weights: TileShape,
+}
+
+/// The buffers of one dense layer.
+#[derive(Debug)]
+pub struct LayerBuffers {
+    /// The layer.
+    pub data: LayerData,
+    /// Uniform of `dense_forward` in training.
+    pub forward: wgpu::Buffer,
+    /// Uniform of `dense_forward` in evaluation: without dropout.
+    pub evaluation: wgpu::Buffer,
+    /// Uniform of `dense_backward_input`.
+    pub backward_input: wgpu::Buffer,
+    /// Uniform of `dense_backward_weights` and `update`.
+    pub backward_weights: wgpu::Buffer,
+    /// Column tiles of `dense_forward`.
+    pub forward_columns: u32,
+    /// Column tiles of `dense_backward_input`.
+    pub input_columns: u32,
+    /// Tiles of a member in `dense_backward_weights`.
+    pub weight_tiles: u32,
+    /// Weights and biases, slot after slot.
+    pub weights: wgpu::Buffer,
+    /// Moment vectors.
+    pub moments: wgpu::Buffer,
+    /// Outputs; logits and their gradient for the last layer.
+    pub outputs: wgpu::Buffer,
+    /// Gradients of the outputs; none for the last layer.
+    pub output_gradients: Option<wgpu::Buffer>,
+    /// Gradients of the weights, where they have a buffer of their own.
+    pub gradients: Option<wgpu::Buffer>,
+}
+
+/// The dataset on the device.
+#[derive(Debug)]
+pub struct DataBuffers {
+    /// How the features are stored.
+    pub source: Source,
+    /// `[rows][inputs]`, rows padded to a whole `vec4` of values.
+    pub features: wgpu::Buffer,
+    /// Class of each row.
+    pub targets: wgpu::Buffer,
+    /// For each fold a row of offsets and one of factors.
+    pub scaling: wgpu::Buffer,
+}
+
+/// All buffers of a wave.
+#[derive(Debug)]
+pub struct WaveBuffers {
+    /// Layer after layer.
+    pub layers: Vec<LayerBuffers>,
+    /// The dataset.
+    pub data: DataBuffers,
+    /// [`MemberData`] of each slot.
+    pub members: wgpu::Buffer,
+    /// The batch of the forward pass.
+    pub forward: wgpu::Buffer,
+    /// The batch of the backward pass.
+    pub backward: wgpu::Buffer,
+    /// How far each slot is.
+    pub states: wgpu::Buffer,
+    /// A word a slot: its parameters are not all finite.
+    pub marks: wgpu::Buffer,
+    /// Slots that are kept.
+    pub live: wgpu::Buffer,
+    /// Tiles of the kept slots' batches.
+    pub tiles: wgpu::Buffer,
+    /// Loss of each 16 rows.
+    pub partials: wgpu::Buffer,
+    /// Row orders of the epoch.
+    pub orders: wgpu::Buffer,
+    /// `[slots][2][classes]` counts of an evaluation.
+    pub counts: wgpu::Buffer,
+    /// Rows of the buffers of activations.
+    pub rows: u32,
+    /// Bytes of all of them.
+    pub bytes: u64,
+}
+
+impl WaveBuffers {
+    /// Makes the buffers of a wave; parameters, states and lists are still zeros.
+    ///
+    /// # Errors
+    /// [`EngineError::OutOfMemory`] names the buffer that did not fit.
+    pub fn new(
+        gpu: &GpuDevice,
+        setup: &WaveSetup<'_>,
+        placement: &Placement,
+        layout: BufferLayout,
+        tiles: Tiles,
+    ) -> Result<Self, EngineError> {
+        let mut make = Allocator::new(gpu);
+        let rows = placement.rows.max(LEAST_ROWS);
+        let slots = placement.members.len() as u64;
+        let sums = layer_bytes(setup, layout, rows);
+        let last = sums.len() - 1;
+        let mut layers = Vec::with_capacity(sums.len());
+        for (l, (layer, bytes)) in setup.shape.layers().iter().zip(sums).enumerate() {
+            let data = LayerData::new(layer, l, l == last);
+            layers.push(LayerBuffers::new(&mut make, data, bytes, tiles)?);
+        }
+        let classes = setup.shape.outputs() as u64;
+        let words = |count: u64| 4 * count;
+        Ok(Self {
+            layers,
+            data: DataBuffers::new(&mut make, setup.data, &placement.folds)?,
+            members: make.filled("members", &placement.data)?,
+            forward: make.zeros("forward_cursors", slots * size_of::<Cursor>() as u64)?,
+            backward: make.zeros("backward_cursors", slots * size_of::<Cursor>() as u64)?,
+            states: make.zeros("states", slots * size_of::<State>() as u64)?,
+            marks: make.zeros("marks", words(slots))?,
+            live: make.zeros("live", words(slots))?,
+            tiles: make.zeros("tiles", tile_bytes(placement.rows, tiles))?,
+            partials: make.zeros("partials", words(u64::from(rows) / 16))?,
+            orders: make.zeros("orders", words(u64::from(placement.order_rows)))?,
+            counts: make.zeros("counts", words(slots * 2 * classes))?,
+            rows,
+            bytes: make.bytes(),
+        })
+    }
+}
+
+fn tile_bytes(rows: u32, tiles: Tiles) -> u64 {
+    u64::from(rows / tiles.rows.rows) * size_of::<Tile>() as u64
+}
+
+/// Bytes of each layer's buffers: those of all members, and room for the least rows.
+fn layer_bytes(setup: &WaveSetup<'_>, layout: BufferLayout, rows: u32) -> Vec<LayerBytes> {
+    let layers = setup.shape.layers();
+    let mut sums = vec![LayerBytes::default(); layers.len()];
+    for member in setup.members {
+        let each = layout.member(setup.shape, &member.hyperparameters);
+        for (sum, bytes) in sums.iter_mut().zip(each) {
+            sum.weights += bytes.weights;
+            sum.moments += bytes.moments;
+            sum.gradients += bytes.gradients;
+        }
+    }
+    for (l, (sum, layer)) in sums.iter_mut().zip(&layers).enumerate() {
+        let row = 4 * layer.outputs.next_multiple_of(4) as u64;
+        sum.outputs = u64::from(rows) * row;
+        sum.output_gradients = if l + 1 == layers.len() {
+            0
+        } else {
+            sum.outputs
+        };
+    }
+    sums
+}
+
+/// Bytes that [`WaveBuffers::new`] will allocate, without allocating them.
+pub fn predicted_bytes(setup: &WaveSetup<'_>, layout: BufferLayout, tiles: Tiles) -> u64 {
+    let placement = Placement::new(setup, layout);
+    let rows = placement.rows.max(LEAST_ROWS);
+    let least = |bytes: u64| bytes.max(LEAST_BYTES);
+    let layers = layer_bytes(setup, layout, rows);
+    let last = layers.len() - 1;
+    let of_layers: u64 = layers
+        .iter()
+        .enumerate()
+        .map(|(l, b)| {
+            let optional = [(b.output_gradients, l < last), (b.gradients, layout.gradients)];
+            let optional = optional.iter().filter(|(_, there)| *there);
+            let uniforms = 4 * size_of::<LayerData>() as u64;
+            uniforms
+                + least(b.weights)
+                + least(b.moments)
+                + least(b.outputs)
+                + optional.map(|(bytes, _)| least(*bytes)).sum::<u64>()
+        })
+        .sum();
+    let slots = setup.members.len() as u64;
+    let slot_bytes = [size_of::<MemberData>(), size_of::<Cursor>(), size_of::<Cursor>()];
+    let others = slot_bytes.map(|bytes| slots * bytes as u64);
+    let words = [
+        slots * size_of::<State>() as u64,
+        4 * slots,
+        4 * slots,
+        tile_bytes(placement.rows, tiles),
+        u64::from(rows) / 4,
+        4 * u64::from(placement.order_rows),
+        8 * slots * setup.shape.outputs() as u64,
+    ];
+    let dataset = data_bytes(&setup.data, placement.folds.len());
+    of_layers + others.into_iter().chain(words).map(least).sum::<u64>() + dataset
+}
+
+/// Bytes of features, targets and scalings on the device.
+pub fn data_bytes(data: &TrainingData<'_>, folds: usize) -> u64 {
+    let features = feature_bytes(&data.dataset.features);
+    let stride = 4 * data.dataset.features.columns().next_multiple_of(4) as u64;
+    let targets = 4 * data.dataset.rows() as u64;
+    [features, targets, 2 * folds as u64 * stride]
+        .map(|bytes| bytes.max(LEAST_BYTES))
+        .iter()
+        .sum()
+}
+
+/// Bytes of the features on the device: rows padded to a whole `vec4` of values.
+pub fn feature_bytes(features: &Features) -> u64 {
+    let value = match features.values() {
+        FeatureValues::F32(_) => 4,
+        FeatureValues::U8(_) => 1,
+    };
+    features.rows() as u64 * features.columns().next_multiple_of(4) as u64 * value
+}
+
+impl LayerBuffers {
+    fn new(
+        make: &mut Allocator<'_>,
+        data: LayerData,
+        bytes: LayerBytes,
+        tiles: Tiles,
+    ) -> Result<Self, EngineError> {
+        let columns = |stride: u32, tile: TileShape| stride.div_ceil(tile.columns / 4);
+        let forward = LayerData {
+            column_tiles: columns(data.output_stride, tiles.rows),
+            ..data
+        };
+        let evaluation = LayerData {
+            dropped: 0,
+            ..forward
+        };
+        let backward_input = LayerData {
+            column_tiles: columns(data.input_stride, tiles.rows),
+            ..data
+        };
+        let backward_weights = LayerData {
+            column_tiles: columns(data.output_stride, tiles.weights),
+            row_tiles: data.inputs.div_ceil(tiles.weights.rows),
+            ..data
+        };
+        let optional = |make: &mut Allocator<'_>, what: &str, bytes: u64| {
+            (bytes > 0).then(|| make.zeros(what, bytes)).transpose()
+        };
+        Ok(Self {
+            data,
+            forward: make.uniform("layer", &forward)?,
+            evaluation: make.uniform("layer", &evaluation)?,
+            backward_input: make.uniform("layer", &backward_input)?,
+            backward_weights: make.uniform("layer", &backward_weights)?,
+            forward_columns: forward.column_tiles,
+            input_columns: backward_input.column_tiles,
+            weight_tiles: backward_weights.column_tiles * backward_weights.row_tiles,
+            weights: make.zeros("weights", bytes.weights)?,
+            moments: make.zeros("moments", bytes.moments)?,
+            outputs: make.zeros("outputs", bytes.outputs)?,
+            output_gradients: optional(make, "output_gradients", bytes.output_gradients)?,
+            gradients: optional(make, "gradients", bytes.gradients)?,
+        })
+    }
+}
+
+impl DataBuffers {
+    /// Puts the dataset on the device, with the scaling of each of these members' folds.
+    fn new(
+        make: &mut Allocator<'_>,
+        data: TrainingData<'_>,
+        folds: &[MemberId],
+    ) -> Result<Self, EngineError> {
+        let features = &data.dataset.features;
+        let columns = features.columns();
+        let (source, features) = match features.values() {
+            FeatureValues::F32(values) => (
+                Source::FeaturesF32,
+                make.filled("features", &pad_rows(values, columns))?,
+            ),
+            FeatureValues::U8(values) => (
+                Source::FeaturesU8,
+                make.filled("features", &pad_rows(values, columns))?,
+            ),
+        };
+        let mut scaling = Vec::new();
+        for id in folds {
+            let fold = &data.fold(*id).scaling;
+            scaling.extend(pad_rows(&fold.offset, columns));
+            scaling.extend(pad_rows(&fold.factor, columns));
+        }
+        Ok(Self {
+            source,
+            features,
+            targets: make.filled("targets", &data.dataset.targets)?,
+            scaling: make.filled("scaling", &scaling)?,
+        })
+    }
+}

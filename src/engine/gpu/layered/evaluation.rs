@@ -1,0 +1,158 @@
+//! Evaluation: all rows of a part through the forward pass, then losses and counts.
+
+use std::collections::BTreeMap;
+
+use super::lists::{EvaluationTiles, Rows, evaluation_tiles};
+use super::placement::Placement;
+use super::recording::{EvaluationBindings, Recorder, part as part_of};
+use crate::engine::gpu::GpuDevice;
+use crate::engine::gpu::layout::{Cursor, Tile};
+use crate::engine::gpu::transfer::{self, Allocator, Wanted};
+use crate::engine::{EngineError, Part, TrainingData};
+
+/// Groups of tiles begin at multiples of 16 tiles: storage bindings are aligned to 256 bytes.
+const GROUP_TILES: u32 = 16;
+
+/// What an evaluation counted for one slot.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Evaluated {
+    /// Cross-entropy in nats, summed over the rows; NaN where a logit is not finite.
+    pub loss_sum: f64,
+    /// Rows of each class that were given that class.
+    pub true_positives: Vec<u64>,
+    /// Rows that were given each class.
+    pub predicted: Vec<u64>,
+}
+
+/// Evaluates the same rows of the same members again and again.
+pub struct Evaluator {
+    rows: Vec<Rows>,
+    laid_out: EvaluationTiles,
+    cursors: wgpu::Buffer,
+    part_rows: wgpu::Buffer,
+    tiles: wgpu::Buffer,
+    partials: wgpu::Buffer,
+}
+
+impl Evaluator {
+    /// Lays out the rows of a part for these slots; `activation_rows` go at once.
+    ///
+    /// # Errors
+    /// [`EngineError::OutOfMemory`] when its lists do not fit.
+    pub fn new(
+        gpu: &GpuDevice,
+        placement: &Placement,
+        data: TrainingData<'_>,
+        part: Part,
+        rows: Vec<Rows>,
+        tile_rows: u32,
+        activation_rows: u32,
+    ) -> Result<Self, EngineError> {
+        let capacity = activation_rows / tile_rows / GROUP_TILES * GROUP_TILES;
+        let laid_out = evaluation_tiles(&rows, tile_rows, capacity);
+        let (part_rows, starts) = rows_of_folds(placement, data, part);
+        let mut cursors = vec![Cursor::default(); placement.members.len()];
+        for rows in &rows {
+            let scaling = placement.data[rows.slot as usize].scaling;
+            cursors[rows.slot as usize] = Cursor {
+                first: starts[scaling as usize],
+                rows: rows.rows,
+                scaling,
+                ..Cursor::default()
+            };
+        }
+        let mut make = Allocator::new(gpu);
+        Ok(Self {
+            cursors: make.filled("evaluation_cursors", &cursors)?,
+            part_rows: make.filled("evaluation_rows", &part_rows)?,
+            tiles: make.filled("evaluation_tiles", &laid_out.tiles)?,
+            partials: make.zeros("evaluation_partials", 4 * u64::from(laid_out.block_count))?,
+            rows,
+            laid_out,
+        })
+    }
+
+    /// What is evaluated.
+    pub fn rows(&self) -> &[Rows] {
+        &self.rows
+    }
+
+    /// Counts and losses by slot.
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub fn evaluate(
+        &self,
+        recorder: &Recorder<'_, '_>,
+    ) -> Result<BTreeMap<u32, Evaluated>, EngineError> {
+        let gpu = recorder.gpu;
+        let counts = &recorder.buffers.counts;
+        let mut encoder = gpu.device.create_command_encoder(&Default::default());
+        encoder.clear_buffer(counts, 0, None);
+        let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
+            label: Some("regatta.evaluate"),
+            timestamp_writes: None,
+        });
+        for group in &self.laid_out.groups {
+            let each = size_of::<Tile>() as u64;
+            let (begin, count) = (u64::from(group.start), group.end - group.start);
+            let bindings = EvaluationBindings {
+                cursors: &self.cursors,
+                rows: &self.part_rows,
+                tiles: part_of(&self.tiles, begin * each, u64::from(count) * each),
+                partials: &self.partials,
+            };
+            recorder.evaluation(&bindings).play(&mut pass, 0, count);
+        }
+        drop(pass);
+        gpu.queue.submit([encoder.finish()]);
+        let wanted = [
+            Wanted::beginning(&self.partials, 4 * u64::from(self.laid_out.block_count)),
+            Wanted::beginning(counts, counts.size()),
+        ];
+        let read = transfer::read(gpu, &wanted)?;
+        Ok(self.collect(
+            &transfer::values::<f32>(&read[0]),
+            &transfer::values::<u32>(&read[1]),
+            recorder.classes(),
+        ))
+    }
+
+    /// Blocks are added in their order, in f64.
+    fn collect(
+        &self,
+        partials: &[f32],
+        counts: &[u32],
+        classes: usize,
+    ) -> BTreeMap<u32, Evaluated> {
+        let mut evaluated = BTreeMap::new();
+        for (rows, blocks) in self.rows.iter().zip(&self.laid_out.blocks) {
+            let blocks = blocks.start as usize..blocks.end as usize;
+            let counted = &counts[rows.slot as usize * 2 * classes..][..2 * classes];
+            let wide = |counts: &[u32]| counts.iter().map(|&c| u64::from(c)).collect();
+            evaluated.insert(
+                rows.slot,
+                Evaluated {
+                    loss_sum: partials[blocks].iter().map(|&loss| f64::from(loss)).sum(),
+                    true_positives: wide(&counted[..classes]),
+                    predicted: wide(&counted[classes..]),
+                },
+            );
+        }
+        evaluated
+    }
+}
+
+/// The part's rows, fold after fold, and where each fold begins.
+fn rows_of_folds(
+    placement: &Placement,
+    data: TrainingData<'_>,
+    part: Part,
+) -> (Vec<u32>, Vec<u32>) {
+    let (mut rows, mut starts) = (Vec::new(), Vec::new());
+    for id in &placement.folds {
+        starts.push(u32::try_from(rows.len()).expect("rows are numbered in u32"));
+        rows.extend_from_slice(part.rows(data.fold(*id)));
+    }
+    (rows, starts)
+}

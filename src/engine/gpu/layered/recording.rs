@@ -1,0 +1,332 @@
+//! One step of training as a list of commands: which kernel, on which buffers, over what. Made once
+//! and played for every step; nothing in it depends on the step.
+
+use super::Kernels;
+use super::buffers::{LayerBuffers, WaveBuffers};
+use crate::engine::gpu::GpuDevice;
+use crate::engine::gpu::kernels::{
+    Binding, Inputs, Kernel, WeightsResult, dense_backward_input, dense_backward_weights,
+    dense_forward, end_of_epoch, evaluate, find_non_finite, softmax_cross_entropy, step, update,
+    whole,
+};
+use crate::engine::gpu::layout::Tile;
+
+/// How the workgroups of a dispatch grow with the members and tiles that take part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Work {
+    /// So many for each tile of rows.
+    Tiles(u32),
+    /// So many for each member.
+    Members(u32),
+    /// One for so many members.
+    MemberGroups(u32),
+}
+
+impl Work {
+    fn workgroups(self, members: u32, tiles: u32) -> u32 {
+        match self {
+            Self::Tiles(each) => tiles.checked_mul(each),
+            Self::Members(each) => members.checked_mul(each),
+            Self::MemberGroups(many) => Some(members.div_ceil(many)),
+        }
+        .expect("buffers are smaller than 2^32 workgroups' tiles")
+    }
+}
+
+/// One dispatch.
+#[derive(Debug)]
+pub struct Command<'k> {
+    /// What runs.
+    pub kernel: &'k Kernel,
+    /// On which buffers.
+    pub bindings: wgpu::BindGroup,
+    /// Over what.
+    pub work: Work,
+}
+
+/// Dispatches that follow each other.
+#[derive(Debug, Default)]
+pub struct Recording<'k> {
+    /// In their order.
+    pub commands: Vec<Command<'k>>,
+}
+
+impl<'k> Recording<'k> {
+    fn push(&mut self, kernel: &'k Kernel, bindings: wgpu::BindGroup, work: Work) {
+        self.commands.push(Command {
+            kernel,
+            bindings,
+            work,
+        });
+    }
+
+    /// Plays it for the first `members` of the live list and their `tiles`.
+    pub fn play(&self, pass: &mut wgpu::ComputePass<'_>, members: u32, tiles: u32) {
+        for command in &self.commands {
+            let workgroups = command.work.workgroups(members, tiles);
+            command.kernel.dispatch(pass, &command.bindings, workgroups);
+        }
+    }
+}
+
+/// What recordings are made of.
+#[derive(Clone, Copy)]
+pub struct Recorder<'w, 'k> {
+    /// The device.
+    pub gpu: &'w GpuDevice,
+    /// Compiled kernels.
+    pub kernels: &'k Kernels,
+    /// The wave's buffers.
+    pub buffers: &'w WaveBuffers,
+    /// Members in the live list.
+    pub members: u32,
+    /// Tiles of their batches.
+    pub tiles: u32,
+}
+
+/// Where an evaluation's rows are.
+pub struct EvaluationBindings<'w> {
+    /// [`Cursor`](crate::engine::gpu::layout::Cursor) of each slot, over the rows to evaluate.
+    pub cursors: &'w wgpu::Buffer,
+    /// Row numbers, fold after fold.
+    pub rows: &'w wgpu::Buffer,
+    /// The tiles of one group.
+    pub tiles: Binding<'w>,
+    /// Loss of each block of 16 rows.
+    pub partials: &'w wgpu::Buffer,
+}
+
+impl<'w, 'k> Recorder<'w, 'k> {
+    /// One step of training: forward pass, loss, `step`, backward passes, updates.
+    ///
+    /// All gradients of inputs come before the first update, so that they read the old weights and
+    /// the updates of different layers need not wait for each other.
+    pub fn step(&self) -> Recording<'k> {
+        let mut out = Recording::default();
+        self.forward(
+            &mut out,
+            &self.buffers.forward,
+            &self.buffers.orders,
+            &self.tiles(),
+            |layer| &layer.forward,
+        );
+        self.loss(&mut out);
+        let layers = self.buffers.layers.len();
+        for l in (1..layers).rev() {
+            self.backward_input(&mut out, l);
+        }
+        for l in (0..layers).rev() {
+            self.backward_weights(&mut out, l);
+        }
+        out
+    }
+
+    /// The end of an epoch: are the parameters finite; then loss and counters.
+    pub fn end_of_epoch(&self) -> Recording<'k> {
+        let (b, device) = (self.buffers, &self.gpu.device);
+        let mut out = Recording::default();
+        for layer in &b.layers {
+            let kernel = &self.kernels.find_non_finite;
+            let bindings = find_non_finite::Bindings {
+                layer: whole(&layer.backward_weights),
+                live: self.live(),
+                values: whole(&layer.weights),
+                marks: whole(&b.marks),
+            };
+            out.push(kernel, bindings.bind(device, kernel), Work::Members(1));
+        }
+        let kernel = &self.kernels.end_of_epoch;
+        let bindings = end_of_epoch::Bindings {
+            members: whole(&b.members),
+            live: self.live(),
+            marks: whole(&b.marks),
+            states: whole(&b.states),
+        };
+        let work = Work::MemberGroups(end_of_epoch::WORKGROUP_MEMBERS);
+        out.push(kernel, bindings.bind(device, kernel), work);
+        out
+    }
+
+    /// Forward pass and counts of one group of an evaluation's tiles.
+    pub fn evaluation(&self, at: &EvaluationBindings<'w>) -> Recording<'k> {
+        let b = self.buffers;
+        let mut out = Recording::default();
+        self.forward(&mut out, at.cursors, at.rows, &at.tiles, |l| &l.evaluation);
+        let last = self.last();
+        let kernel = &self.kernels.evaluate;
+        let bindings = evaluate::Bindings {
+            layer: whole(&last.evaluation),
+            cursors: whole(at.cursors),
+            tiles: at.tiles.clone(),
+            targets: whole(&b.data.targets),
+            orders: whole(at.rows),
+            logits: whole(&last.outputs),
+            partials: whole(at.partials),
+            counts: whole(&b.counts),
+        };
+        let bindings = bindings.bind(&self.gpu.device, kernel);
+        out.push(kernel, bindings, Work::Tiles(1));
+        out
+    }
+
+    fn forward(
+        &self,
+        out: &mut Recording<'k>,
+        cursors: &'w wgpu::Buffer,
+        orders: &'w wgpu::Buffer,
+        tiles: &Binding<'w>,
+        uniform: impl Fn(&'w LayerBuffers) -> &'w wgpu::Buffer,
+    ) {
+        for (l, layer) in self.buffers.layers.iter().enumerate() {
+            let inputs = self.inputs(l, orders);
+            let kernel = self.kernels.dense_forward(inputs.source());
+            let bindings = dense_forward::Bindings {
+                layer: whole(uniform(layer)),
+                members: whole(&self.buffers.members),
+                cursors: whole(cursors),
+                tiles: tiles.clone(),
+                weights: whole(&layer.weights),
+                inputs,
+                outputs: whole(&layer.outputs),
+            };
+            let work = Work::Tiles(layer.forward_columns);
+            out.push(kernel, bindings.bind(&self.gpu.device, kernel), work);
+        }
+    }
+
+    fn loss(&self, out: &mut Recording<'k>) {
+        let (b, device) = (self.buffers, &self.gpu.device);
+        let last = self.last();
+        let kernel = &self.kernels.softmax_cross_entropy;
+        let bindings = softmax_cross_entropy::Bindings {
+            layer: whole(&last.forward),
+            cursors: whole(&b.forward),
+            tiles: self.tiles(),
+            targets: whole(&b.data.targets),
+            logits: whole(&last.outputs),
+            partials: whole(&b.partials),
+            orders: whole(&b.orders),
+        };
+        out.push(kernel, bindings.bind(device, kernel), Work::Tiles(1));
+        let kernel = &self.kernels.step;
+        let bindings = step::Bindings {
+            members: whole(&b.members),
+            live: self.live(),
+            partials: whole(&b.partials),
+            states: whole(&b.states),
+            forward: whole(&b.forward),
+            backward: whole(&b.backward),
+        };
+        let work = Work::MemberGroups(step::WORKGROUP_MEMBERS);
+        out.push(kernel, bindings.bind(device, kernel), work);
+    }
+
+    fn backward_input(&self, out: &mut Recording<'k>, l: usize) {
+        let (layer, before) = (&self.buffers.layers[l], &self.buffers.layers[l - 1]);
+        let kernel = &self.kernels.dense_backward_input;
+        let bindings = dense_backward_input::Bindings {
+            layer: whole(&layer.backward_input),
+            members: whole(&self.buffers.members),
+            cursors: whole(&self.buffers.backward),
+            tiles: self.tiles(),
+            weights: whole(&layer.weights),
+            dy: self.output_gradient(l),
+            h: whole(&before.outputs),
+            dz: self.output_gradient(l - 1),
+        };
+        let work = Work::Tiles(layer.input_columns);
+        out.push(kernel, bindings.bind(&self.gpu.device, kernel), work);
+    }
+
+    fn backward_weights(&self, out: &mut Recording<'k>, l: usize) {
+        let (b, device) = (self.buffers, &self.gpu.device);
+        let layer = &b.layers[l];
+        let inputs = self.inputs(l, &b.orders);
+        let kernel = self.kernels.dense_backward_weights(inputs.source());
+        let result = match &layer.gradients {
+            None => WeightsResult::Updated {
+                weights: whole(&layer.weights),
+                moments: whole(&layer.moments),
+            },
+            Some(gradients) => WeightsResult::Gradients(whole(gradients)),
+        };
+        let bindings = dense_backward_weights::Bindings {
+            layer: whole(&layer.backward_weights),
+            members: whole(&b.members),
+            cursors: whole(&b.backward),
+            live: self.live(),
+            dy: self.output_gradient(l),
+            inputs,
+            result,
+        };
+        let work = Work::Members(layer.weight_tiles);
+        out.push(kernel, bindings.bind(device, kernel), work);
+        if let Some(gradients) = &layer.gradients {
+            self.update(out, layer, gradients);
+        }
+    }
+
+    fn update(&self, out: &mut Recording<'k>, layer: &LayerBuffers, gradients: &wgpu::Buffer) {
+        let b = self.buffers;
+        let kernel = &self.kernels.update;
+        let bindings = update::Bindings {
+            layer: whole(&layer.backward_weights),
+            members: whole(&b.members),
+            cursors: whole(&b.backward),
+            live: self.live(),
+            gradients: whole(gradients),
+            weights: whole(&layer.weights),
+            moments: whole(&layer.moments),
+        };
+        let work = Work::Members(update::workgroups_a_member(layer.data.member_stride));
+        out.push(kernel, bindings.bind(&self.gpu.device, kernel), work);
+    }
+
+    fn inputs(&self, l: usize, orders: &'w wgpu::Buffer) -> Inputs<'w> {
+        let data = &self.buffers.data;
+        match l.checked_sub(1) {
+            Some(before) => Inputs::Activations(whole(&self.buffers.layers[before].outputs)),
+            None => Inputs::Dataset {
+                source: data.source,
+                features: whole(&data.features),
+                orders: whole(orders),
+                scaling: whole(&data.scaling),
+            },
+        }
+    }
+
+    /// The gradient behind a layer: in the logits' place for the last.
+    fn output_gradient(&self, l: usize) -> Binding<'w> {
+        let layer = &self.buffers.layers[l];
+        whole(layer.output_gradients.as_ref().unwrap_or(&layer.outputs))
+    }
+
+    /// Classes of the data.
+    pub fn classes(&self) -> usize {
+        self.last().data.outputs as usize
+    }
+
+    fn last(&self) -> &'w LayerBuffers {
+        let layers = &self.buffers.layers;
+        &layers[layers.len() - 1]
+    }
+
+    /// The kept members: kernels take the length of the binding for that of the list.
+    fn live(&self) -> Binding<'w> {
+        part(&self.buffers.live, 0, 4 * u64::from(self.members))
+    }
+
+    fn tiles(&self) -> Binding<'w> {
+        let bytes = size_of::<Tile>() as u64 * u64::from(self.tiles);
+        part(&self.buffers.tiles, 0, bytes)
+    }
+}
+
+/// A part of a buffer; `bytes` is above 0.
+pub fn part(buffer: &wgpu::Buffer, offset: u64, bytes: u64) -> Binding<'_> {
+    Binding {
+        buffer,
+        offset,
+        size: wgpu::BufferSize::new(bytes),
+    }
+}

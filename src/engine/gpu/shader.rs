@@ -1,0 +1,148 @@
+//! WGSL from templates: tile shapes are written out, since WGSL's overrides reach neither register
+//! tiles nor bindings.
+
+use minijinja::syntax::SyntaxConfig;
+use minijinja::{Environment, context};
+
+/// How a product kernel cuts its result into tiles, in values.
+///
+/// A workgroup makes `rows` x `columns` of the result, `inner` values of the inner dimension at a
+/// time; an invocation holds `thread_rows` x 4. The tile changes speed, never a bit of a result:
+/// every value is one chain of fma over the inner dimension, and `inner` is the same for all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TileShape {
+    /// Rows of the result a workgroup makes; a multiple of 16 and of `thread_rows`.
+    pub rows: u32,
+    /// Columns of the result a workgroup makes; a multiple of 4.
+    pub columns: u32,
+    /// Rows an invocation holds; a multiple of 4.
+    pub thread_rows: u32,
+}
+
+/// Values of the inner dimension that go through workgroup memory at once. One for all tiles: the
+/// zeros behind the last values are part of the chain.
+pub const INNER: u32 = 16;
+
+impl TileShape {
+    /// Invocations of a workgroup.
+    pub fn threads(self) -> u32 {
+        self.rows / self.thread_rows * (self.columns / 4)
+    }
+
+    /// `rows`x`columns`/`thread_rows`, as records name it.
+    pub fn name(self) -> String {
+        format!("{}x{}/{}", self.rows, self.columns, self.thread_rows)
+    }
+}
+
+/// Where the inputs of a layer come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Source {
+    /// The layer before.
+    Activations,
+    /// Rows of the dataset, stored as f32.
+    FeaturesF32,
+    /// Rows of the dataset, stored as bytes.
+    FeaturesU8,
+}
+
+impl Source {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Activations => "activations",
+            Self::FeaturesF32 => "features_f32",
+            Self::FeaturesU8 => "features_u8",
+        }
+    }
+
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Activations, Self::FeaturesF32, Self::FeaturesU8];
+}
+
+/// What is filled into a template.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Variant {
+    /// Tile of the product, or of the rows.
+    pub tile: TileShape,
+    /// Inputs of the layer.
+    pub source: Source,
+    /// Gradients go to an arena instead of into the update.
+    pub arena: bool,
+}
+
+macro_rules! templates {
+    ($($name:literal),* $(,)?) => {
+        /// Every shader file by its name, as it lies in `shaders/`.
+        const TEMPLATES: &[(&str, &str)] = &[
+            $(($name, include_str!(concat!("../../../shaders/", $name)))),*
+        ];
+    };
+}
+
+templates![
+    "shared/activation.wgsl",
+    "shared/apply_update.wgsl",
+    "shared/dropout.wgsl",
+    "shared/functions.wgsl",
+    "shared/member.wgsl",
+    "shared/optimizer.wgsl",
+    "shared/softmax.wgsl",
+    "shared/source.wgsl",
+    "shared/state.wgsl",
+    "dense_backward_input.wgsl",
+    "dense_backward_weights.wgsl",
+    "dense_forward.wgsl",
+    "end_of_epoch.wgsl",
+    "evaluate.wgsl",
+    "find_non_finite.wgsl",
+    "softmax_cross_entropy.wgsl",
+    "step.wgsl",
+    "update.wgsl",
+];
+
+/// The WGSL of a kernel in one variant.
+///
+/// # Panics
+/// When no shader has this name: kernels are named by the code alone.
+pub fn render(kernel: &str, variant: Variant) -> String {
+    let mut environment = Environment::new();
+    // Lines of the template language leave no empty lines behind.
+    let syntax = SyntaxConfig::builder()
+        .trim_blocks(true)
+        .lstrip_blocks(true)
+        .build();
+    environment.set_syntax(syntax.expect("the ordinary delimiters"));
+    for (name, text) in TEMPLATES {
+        environment
+            .add_template(name, text)
+            .expect("the shaders are templates, which a test renders");
+    }
+    let template = environment
+        .get_template(&format!("{kernel}.wgsl"))
+        .expect("kernels are named after their shaders");
+    let tile = variant.tile;
+    let values = context! {
+        TM => tile.rows,
+        TM4 => tile.rows / 4,
+        TN => tile.columns,
+        TN4 => tile.columns / 4,
+        TK => INNER,
+        TK4 => INNER / 4,
+        RM => tile.thread_rows,
+        THREADS => tile.threads(),
+        MOST_LOSS => format!("{:.1}", crate::train::DIVERGED_CROSS_ENTROPY),
+        source => variant.source.name(),
+        arena => variant.arena,
+    };
+    template
+        .render(values)
+        .expect("the shaders are templates, which a test renders")
+}
+
+/// Names of all kernels: the shader files outside `shared/`.
+pub fn kernels() -> impl Iterator<Item = &'static str> {
+    TEMPLATES
+        .iter()
+        .filter(|(name, _)| !name.starts_with("shared/"))
+        .map(|(name, _)| name.trim_end_matches(".wgsl"))
+}

@@ -1,0 +1,201 @@
+//! Buffers on the device: made, filled, read back.
+
+use bytemuck::Pod;
+
+use super::GpuDevice;
+use crate::engine::EngineError;
+
+/// The least a binding may have: a `vec4`.
+pub const LEAST_BYTES: u64 = 16;
+
+const STORAGE: wgpu::BufferUsages = wgpu::BufferUsages::STORAGE
+    .union(wgpu::BufferUsages::COPY_SRC)
+    .union(wgpu::BufferUsages::COPY_DST);
+const UNIFORM: wgpu::BufferUsages = wgpu::BufferUsages::UNIFORM;
+
+/// Makes buffers, counts their bytes, and says which did not fit.
+#[derive(Debug)]
+pub struct Allocator<'g> {
+    gpu: &'g GpuDevice,
+    bytes: u64,
+}
+
+impl<'g> Allocator<'g> {
+    /// Nothing is made yet.
+    pub fn new(gpu: &'g GpuDevice) -> Self {
+        Self { gpu, bytes: 0 }
+    }
+
+    /// Bytes of all buffers so far.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// A storage buffer of zeros.
+    ///
+    /// # Errors
+    /// [`EngineError::OutOfMemory`] when the adapter has no room for it.
+    pub fn zeros(&mut self, what: &str, bytes: u64) -> Result<wgpu::Buffer, EngineError> {
+        self.make(what, bytes.max(LEAST_BYTES), STORAGE)
+    }
+
+    /// A storage buffer that holds these values.
+    ///
+    /// # Errors
+    /// [`EngineError::OutOfMemory`] when the adapter has no room for it.
+    pub fn filled<T: Pod>(
+        &mut self,
+        what: &str,
+        values: &[T],
+    ) -> Result<wgpu::Buffer, EngineError> {
+        let buffer = self.zeros(what, size_of_val(values) as u64)?;
+        write(self.gpu, &buffer, values);
+        Ok(buffer)
+    }
+
+    /// A uniform buffer that holds this value.
+    ///
+    /// # Errors
+    /// [`EngineError::OutOfMemory`] when the adapter has no room for it.
+    pub fn uniform<T: Pod>(&mut self, what: &str, value: &T) -> Result<wgpu::Buffer, EngineError> {
+        let usage = UNIFORM.union(wgpu::BufferUsages::COPY_DST);
+        let buffer = self.make(what, size_of::<T>() as u64, usage)?;
+        write(self.gpu, &buffer, std::slice::from_ref(value));
+        Ok(buffer)
+    }
+
+    fn make(
+        &mut self,
+        what: &str,
+        bytes: u64,
+        usage: wgpu::BufferUsages,
+    ) -> Result<wgpu::Buffer, EngineError> {
+        let device = &self.gpu.device;
+        let out_of_memory = device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
+        let buffer = device.create_buffer(&wgpu::BufferDescriptor {
+            label: Some(&format!("regatta.{what}")),
+            size: bytes,
+            usage,
+            mapped_at_creation: false,
+        });
+        if pollster::block_on(out_of_memory.pop()).is_some() {
+            return Err(EngineError::OutOfMemory {
+                adapter: self.gpu.description.name.clone(),
+                what: what.to_owned(),
+                bytes,
+            });
+        }
+        self.bytes += bytes;
+        Ok(buffer)
+    }
+}
+
+/// Writes values to the beginning of a buffer.
+pub fn write<T: Pod>(gpu: &GpuDevice, buffer: &wgpu::Buffer, values: &[T]) {
+    if !values.is_empty() {
+        gpu.queue
+            .write_buffer(buffer, 0, bytemuck::cast_slice(values));
+    }
+}
+
+/// A part of a buffer that is read back.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted<'b> {
+    /// The buffer.
+    pub buffer: &'b wgpu::Buffer,
+    /// First byte, a multiple of 4.
+    pub offset: u64,
+    /// Bytes, a multiple of 4.
+    pub bytes: u64,
+}
+
+impl<'b> Wanted<'b> {
+    /// The first `bytes` of a buffer.
+    pub fn beginning(buffer: &'b wgpu::Buffer, bytes: u64) -> Self {
+        Self {
+            buffer,
+            offset: 0,
+            bytes,
+        }
+    }
+}
+
+/// Waits for all that was submitted, and reads parts of buffers in one copy.
+///
+/// # Errors
+/// When the device is lost or fails.
+pub fn read(gpu: &GpuDevice, wanted: &[Wanted<'_>]) -> Result<Vec<Vec<u8>>, EngineError> {
+    let total: u64 = wanted.iter().map(|w| w.bytes).sum();
+    let staging = gpu.device.create_buffer(&wgpu::BufferDescriptor {
+        label: Some("regatta.readback"),
+        size: total.max(LEAST_BYTES),
+        usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
+        mapped_at_creation: false,
+    });
+    let mut encoder = gpu.device.create_command_encoder(&Default::default());
+    let mut at = 0;
+    for w in wanted {
+        if w.bytes > 0 {
+            encoder.copy_buffer_to_buffer(w.buffer, w.offset, &staging, at, w.bytes);
+        }
+        at += w.bytes;
+    }
+    gpu.queue.submit([encoder.finish()]);
+    let bytes = mapped(gpu, &staging)?;
+    let mut rest = bytes.as_slice();
+    let parts = wanted.iter().map(|w| {
+        let (part, after) = rest.split_at(usize::try_from(w.bytes).expect("it was mapped"));
+        rest = after;
+        part.to_vec()
+    });
+    Ok(parts.collect())
+}
+
+fn mapped(gpu: &GpuDevice, staging: &wgpu::Buffer) -> Result<Vec<u8>, EngineError> {
+    let (sender, receiver) = std::sync::mpsc::channel();
+    staging.map_async(wgpu::MapMode::Read, .., move |result| {
+        // The receiver is gone only when this function has ended.
+        let _ = sender.send(result);
+    });
+    wait(gpu, None)?;
+    let failed = |reason: String| EngineError::Device {
+        adapter: gpu.description.name.clone(),
+        reason,
+    };
+    match receiver.recv() {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => return Err(failed(error.to_string())),
+        Err(error) => return Err(failed(error.to_string())),
+    }
+    let view = staging
+        .get_mapped_range(..)
+        .map_err(|error| failed(error.to_string()))?;
+    Ok(view.to_vec())
+}
+
+/// Waits for a submission, or for all of them.
+///
+/// # Errors
+/// When the device is lost or fails.
+pub fn wait(
+    gpu: &GpuDevice,
+    submission: Option<wgpu::SubmissionIndex>,
+) -> Result<(), EngineError> {
+    let polled = gpu.device.poll(wgpu::PollType::Wait {
+        submission_index: submission,
+        timeout: None,
+    });
+    gpu.check()?;
+    match polled {
+        Ok(_) => Ok(()),
+        Err(error) => Err(EngineError::Device {
+            adapter: gpu.description.name.clone(),
+            reason: error.to_string(),
+        }),
+    }
+}
+
+/// The bytes of a readback as values.
+pub fn values<T: Pod>(bytes: &[u8]) -> Vec<T> {
+    bytemuck::pod_collect_to_vec(bytes)
+}

@@ -1,0 +1,118 @@
+//! What a member takes of an adapter's memory.
+
+use serde::{Deserialize, Serialize};
+
+use crate::train::{Hyperparameters, Shape};
+
+/// How a GPU engine lays members out, as far as memory goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BufferLayout {
+    /// Bytes that one buffer never exceeds.
+    pub most_buffer_bytes: u64,
+    /// Batches are padded to a multiple of this many rows.
+    pub row_tile: u64,
+    /// Gradients have buffers of their own.
+    pub gradients: bool,
+}
+
+/// Bytes that a member adds to each buffer of its wave.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Footprint {
+    /// One entry a buffer, in an order that all members of a shape share.
+    pub buffers: Vec<u64>,
+}
+
+impl Footprint {
+    /// Of a member of this shape. Without a layout, parameters and moments in one buffer.
+    pub fn new(
+        shape: &Shape,
+        hyperparameters: &Hyperparameters,
+        layout: Option<BufferLayout>,
+    ) -> Self {
+        let buffers = match layout {
+            None => vec![super::member_bytes(shape, hyperparameters)],
+            Some(layout) => layout
+                .member(shape, hyperparameters)
+                .iter()
+                .flat_map(LayerBytes::all)
+                .collect(),
+        };
+        Self { buffers }
+    }
+
+    /// Bytes in all buffers.
+    pub fn total(&self) -> u64 {
+        self.buffers.iter().sum()
+    }
+
+    /// Adds `members` times another member of the same shape.
+    pub fn add(&mut self, other: &Self, members: u64) {
+        if self.buffers.is_empty() {
+            self.buffers = vec![0; other.buffers.len()];
+        }
+        for (sum, bytes) in self.buffers.iter_mut().zip(&other.buffers) {
+            *sum = sum.saturating_add(bytes.saturating_mul(members));
+        }
+    }
+
+    /// The largest buffer.
+    pub fn largest(&self) -> u64 {
+        self.buffers.iter().copied().max().unwrap_or(0)
+    }
+}
+
+/// Bytes of one member in the buffers of one dense layer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LayerBytes {
+    /// Weights and biases.
+    pub weights: u64,
+    /// The optimizer's moments.
+    pub moments: u64,
+    /// Outputs of a batch; for the last layer logits, then their gradient.
+    pub outputs: u64,
+    /// Gradient of a batch's outputs; none for the last layer.
+    pub output_gradients: u64,
+    /// Gradients of weights and biases, where they have a buffer of their own.
+    pub gradients: u64,
+}
+
+impl LayerBytes {
+    fn all(&self) -> [u64; 5] {
+        [
+            self.weights,
+            self.moments,
+            self.outputs,
+            self.output_gradients,
+            self.gradients,
+        ]
+    }
+}
+
+impl BufferLayout {
+    /// Rows that a batch takes in the buffers of activations.
+    pub fn padded_rows(self, batch_size: usize) -> u64 {
+        (batch_size as u64).next_multiple_of(self.row_tile)
+    }
+
+    /// Bytes of a member, layer by layer. Rows of values are padded to 16 bytes.
+    pub fn member(self, shape: &Shape, hyperparameters: &Hyperparameters) -> Vec<LayerBytes> {
+        let moments = hyperparameters.optimizer.moments() as u64;
+        let rows = self.padded_rows(hyperparameters.batch_size);
+        let layers = shape.layers();
+        let last = layers.len() - 1;
+        let bytes = layers.iter().enumerate().map(|(l, layer)| {
+            let row = 4 * (layer.outputs as u64).next_multiple_of(4);
+            let bias = u64::from(!layer.bias.is_empty());
+            let weights = (layer.inputs as u64 + bias).saturating_mul(row);
+            let outputs = rows.saturating_mul(row);
+            LayerBytes {
+                weights,
+                moments: weights.saturating_mul(moments),
+                outputs,
+                output_gradients: if l == last { 0 } else { outputs },
+                gradients: if self.gradients { weights } else { 0 },
+            }
+        });
+        bytes.collect()
+    }
+}
