@@ -1,16 +1,16 @@
 //! `regatta adapters`, and the choice of one.
 
-use std::process::ExitCode;
+mod choice;
+mod listing;
 
-use comfy_table::Table;
-use serde::Serialize;
-
-use super::arguments::AdaptersArguments;
 use super::exit::Usage;
 use super::output;
+use crate::engine::Engine;
 use crate::engine::cpu::CpuEngine;
-use crate::engine::{AdapterDescription, Engine};
-use crate::study::adapter_record;
+use crate::engine::gpu::{self, GpuAdapter, GpuEngine};
+use choice::{Candidate, Kind};
+
+pub use listing::run;
 
 /// What `--adapter` names is not here.
 #[derive(Debug, thiserror::Error)]
@@ -20,114 +20,184 @@ pub struct NoSuchAdapter {
     list: String,
 }
 
-/// A line of `regatta adapters --json`.
-#[derive(Serialize)]
-struct Listed {
-    index: usize,
-    kind: &'static str,
-    auto: bool,
-    #[serde(flatten)]
-    adapter: crate::store::AdapterRecord,
+/// An adapter that was asked for and is there.
+#[derive(Debug)]
+pub enum Adapter {
+    /// The native engine's.
+    Cpu,
+    /// One that wgpu found.
+    Gpu(Box<GpuAdapter>),
 }
 
-/// Lists the adapters.
-pub fn run(arguments: &AdaptersArguments) -> anyhow::Result<ExitCode> {
-    let engine = CpuEngine::<f32>::new(None)?;
-    let listed = [Listed {
-        index: 0,
-        kind: "cpu",
-        auto: true,
-        adapter: adapter_record(&engine),
-    }];
-    if arguments.json {
-        output::print_json(&listed)?;
-    } else {
-        output::print(&table(&listed))?;
-    }
-    Ok(ExitCode::SUCCESS)
+/// What [`find`] found.
+#[derive(Debug)]
+pub struct Found {
+    /// The adapter.
+    pub adapter: Adapter,
+    /// Why this one, for people.
+    pub reason: String,
 }
 
-fn table(listed: &[Listed]) -> String {
-    let mut table = Table::new();
-    table.load_style(comfy_table::presets::UTF8_FULL_CONDENSED);
-    table.set_header(["#", "kind", "name", "backend", "driver", "engine", "limits"]);
-    for entry in listed {
-        let adapter = &entry.adapter;
-        let limits = adapter
-            .limits
-            .iter()
-            .map(|(name, value)| limit_text(name, *value));
-        table.add_row([
-            entry.index.to_string(),
-            entry.kind.to_owned(),
-            adapter.name.clone(),
-            adapter.backend.clone(),
-            adapter.driver.clone(),
-            adapter.engine.clone(),
-            limits.collect::<Vec<_>>().join(", "),
-        ]);
-    }
-    format!("{table}\n`--adapter auto` takes 0\n")
+/// The adapters of this machine. The native one is the first; the others follow in wgpu's order.
+struct Here {
+    candidates: Vec<Candidate>,
+    gpus: Vec<GpuAdapter>,
 }
 
-fn limit_text(name: &str, value: u64) -> String {
-    match name.strip_suffix("_bytes") {
-        Some(name) => format!("{:.1} GiB {name}", value as f64 / f64::from(1 << 30)),
-        None => format!("{value} {name}"),
+impl Here {
+    fn look() -> anyhow::Result<Self> {
+        let gpus = gpu::enumerate();
+        let mut candidates = vec![Candidate {
+            kind: Kind::Cpu,
+            adapter: CpuEngine::<f32>::new(None)?.adapter(),
+            refusal: None,
+        }];
+        candidates.extend(gpus.iter().map(|gpu| Candidate {
+            kind: Kind::Gpu(gpu.kind()),
+            adapter: gpu.description(),
+            refusal: gpu.refusal().map(|refusal| refusal.to_string()),
+        }));
+        Ok(Self { candidates, gpus })
     }
+
+    /// The adapter at an index of the listing.
+    fn take(&self, index: usize) -> anyhow::Result<Adapter> {
+        let gpu = index.checked_sub(1).and_then(|index| self.gpus.get(index));
+        match gpu.map(|gpu| (gpu, gpu.refusal())) {
+            None => Ok(Adapter::Cpu),
+            Some((_, Some(refusal))) => Err(refusal.into()),
+            Some((gpu, None)) => Ok(Adapter::Gpu(Box::new(gpu.clone()))),
+        }
+    }
+
+    fn no_such(&self, name: &str) -> NoSuchAdapter {
+        let shown = |index| choice::shown(&self.candidates, index);
+        let list: Vec<String> = (0..self.candidates.len()).map(shown).collect();
+        NoSuchAdapter {
+            name: name.to_owned(),
+            list: list.join(", "),
+        }
+    }
+}
+
+/// The one adapter that `--adapter` names. When several match, the one that is taken is said on
+/// stderr. Loads the drivers of GPUs, unless it is `cpu` that is named.
+///
+/// # Errors
+/// [`NoSuchAdapter`] (exit code 3); [`EngineError::AdapterLacks`](crate::engine::EngineError) for
+/// one that nothing can be trained on (3); [`Usage`] (2) for `all`.
+pub fn find(adapter: &str) -> anyhow::Result<Found> {
+    if ["cpu", "0"].contains(&adapter.to_lowercase().as_str()) {
+        return Ok(Found {
+            adapter: Adapter::Cpu,
+            reason: "it was named".to_owned(),
+        });
+    }
+    if is_all(adapter) {
+        return Err(Usage(
+            "--adapter all is for commands that take one adapter after another, and this one takes one; name it (see `regatta adapters`)".to_owned(),
+        )
+        .into());
+    }
+    let here = Here::look()?;
+    let chosen = choice::choose(&here.candidates, adapter).ok_or_else(|| here.no_such(adapter))?;
+    let found = Found {
+        adapter: here.take(chosen.index)?,
+        reason: chosen.reason,
+    };
+    if let Some(note) = chosen.note {
+        output::tell(&format!("warning: {note}"));
+    }
+    Ok(found)
+}
+
+/// The adapters that `--adapter` names, for commands that take one after another: `all` means
+/// every one that can be used.
+///
+/// # Errors
+/// As [`find`].
+#[cfg_attr(not(test), expect(dead_code, reason = "for `check` and `bench`"))]
+pub fn find_all(adapter: &str) -> anyhow::Result<Vec<Found>> {
+    if !is_all(adapter) {
+        return Ok(vec![find(adapter)?]);
+    }
+    let here = Here::look()?;
+    let usable = (0..here.candidates.len()).filter_map(|index| here.take(index).ok());
+    let found = usable.map(|adapter| Found {
+        adapter,
+        reason: "all were asked for".to_owned(),
+    });
+    Ok(found.collect())
+}
+
+fn is_all(adapter: &str) -> bool {
+    adapter.eq_ignore_ascii_case("all")
 }
 
 /// The engine that `--adapter`, `--engine` and `--threads` name.
 ///
 /// # Errors
-/// [`NoSuchAdapter`] (exit code 3), or [`Usage`] for an engine that the cpu adapter does not have.
+/// As [`find`], or [`Usage`] for an engine that the adapter does not have.
 pub fn choose(
     adapter: &str,
     engine: Option<&str>,
     threads: Option<u16>,
 ) -> anyhow::Result<Box<dyn Engine>> {
-    let cpu = CpuEngine::<f32>::new(threads.map(usize::from))?;
-    let description = cpu.adapter();
-    if !names_cpu(adapter, &description) {
-        return Err(NoSuchAdapter {
-            name: adapter.to_owned(),
-            list: format!("0 `cpu` ({})", description.name),
+    check_engine_word(engine)?;
+    let found = find(adapter)?;
+    match found.adapter {
+        Adapter::Cpu => {
+            check_engine_of_cpu(adapter, engine, &found.reason)?;
+            let cpu = CpuEngine::<f32>::new(threads.map(usize::from))?;
+            Ok(Box::new(cpu))
         }
-        .into());
-    }
-    match engine {
-        None => Ok(Box::new(cpu)),
-        Some("auto") if adapter == "auto" => Ok(Box::new(cpu)),
-        Some(word @ ("auto" | "layered" | "resident")) => Err(Usage(format!(
-            "--engine {word} is for GPU adapters, and the adapter is `cpu`, which has one engine; leave out --engine"
-        ))
-        .into()),
-        Some(word) => Err(Usage(format!(
-            "--engine {word} is none of: auto, layered, resident"
-        ))
-        .into()),
+        Adapter::Gpu(gpu) => {
+            check_threads_of_gpu(&gpu, threads)?;
+            gpu_engine(&gpu, engine)
+        }
     }
 }
 
-/// `auto`, `cpu`, `all`, the index, or a part of name, driver or backend, alone or as
-/// `backend:part`; case does not matter.
-fn names_cpu(adapter: &str, description: &AdapterDescription) -> bool {
-    let wanted = adapter.to_lowercase();
-    if ["auto", "cpu", "all", "0"].contains(&wanted.as_str()) {
-        return true;
+fn check_engine_word(engine: Option<&str>) -> Result<(), Usage> {
+    match engine {
+        None | Some("auto" | "layered" | "resident") => Ok(()),
+        Some(word) => Err(Usage(format!(
+            "--engine {word} is none of: auto, layered, resident"
+        ))),
     }
-    let [name, driver, backend] =
-        [&description.name, &description.driver, &description.backend].map(|s| s.to_lowercase());
-    let is_number = wanted.chars().all(|c| c.is_ascii_digit());
-    if wanted.is_empty() || is_number {
-        return false;
+}
+
+fn check_engine_of_cpu(adapter: &str, engine: Option<&str>, reason: &str) -> Result<(), Usage> {
+    match engine {
+        None => Ok(()),
+        Some("auto") if adapter.eq_ignore_ascii_case("auto") => Ok(()),
+        Some(word) => Err(Usage(format!(
+            "--engine {word} is for GPU adapters, and the adapter is `cpu` ({reason}), which has one engine; leave out --engine"
+        ))),
     }
-    if let Some((wanted_backend, part)) = wanted.split_once(':') {
-        return backend == wanted_backend && (name.contains(part) || driver.contains(part));
+}
+
+fn check_threads_of_gpu(gpu: &GpuAdapter, threads: Option<u16>) -> Result<(), Usage> {
+    match threads {
+        None => Ok(()),
+        Some(threads) => Err(Usage(format!(
+            "--threads {threads} is for the cpu adapter, and the adapter is `{}`; leave out --threads, or take --adapter cpu",
+            gpu.name()
+        ))),
     }
-    [name, driver, backend]
-        .iter()
-        .any(|text| text.contains(&wanted))
+}
+
+/// The one place that makes an engine on a GPU.
+fn gpu_engine(adapter: &GpuAdapter, engine: Option<&str>) -> anyhow::Result<Box<dyn Engine>> {
+    if engine == Some("resident") {
+        let name = adapter.name();
+        return Err(Usage(format!(
+            "--engine resident is not built yet (on `{name}`); take --engine layered, or leave it out"
+        ))
+        .into());
+    }
+    let options = gpu::Options::for_kind(adapter.kind());
+    Ok(Box::new(GpuEngine::new(adapter.open()?, options)))
 }
 
 #[cfg(test)]
@@ -135,30 +205,52 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_by_word_index_part_and_backend() {
-        let description = AdapterDescription {
-            name: "AMD EPYC 9654".to_owned(),
-            backend: "native".to_owned(),
-            driver: "regatta 0.1.0 (avx512)".to_owned(),
-            engine: "cpu".to_owned(),
-            limits: Default::default(),
-            variants: Default::default(),
-        };
-        for (adapter, expected) in [
-            ("auto", true),
-            ("CPU", true),
-            ("all", true),
-            ("0", true),
-            ("1", false),
-            ("9654", false),
-            ("epyc", true),
-            ("avx512", true),
-            ("native:epyc", true),
-            ("vulkan:epyc", false),
-            ("llvmpipe", false),
-            ("", false),
-        ] {
-            assert_eq!(names_cpu(adapter, &description), expected, "{adapter}");
+    fn all_means_every_adapter_that_can_be_used() {
+        let here = Here::look().unwrap();
+        let usable = here.candidates.iter().filter(|c| c.refusal.is_none());
+        let found = find_all("ALL").unwrap();
+        assert_eq!(found.len(), usable.count());
+        assert!(matches!(found[0].adapter, Adapter::Cpu), "{found:?}");
+        let gpus = found[1..].iter();
+        let gpus: Vec<&GpuAdapter> = gpus
+            .map(|found| match &found.adapter {
+                Adapter::Gpu(gpu) => gpu.as_ref(),
+                Adapter::Cpu => panic!("cpu is listed once"),
+            })
+            .collect();
+        println!("usable GPU adapters: {gpus:#?}");
+        assert_eq!(find_all("cpu").unwrap().len(), 1);
+        assert!(find_all("no such card").is_err());
+    }
+
+    #[test]
+    fn an_index_means_the_adapter_of_the_listing() {
+        let here = Here::look().unwrap();
+        for (index, candidate) in here.candidates.iter().enumerate() {
+            let name = match here.take(index) {
+                Ok(Adapter::Cpu) => here.candidates[0].adapter.name.clone(),
+                Ok(Adapter::Gpu(gpu)) => gpu.name().to_owned(),
+                Err(refusal) => {
+                    assert_eq!(Some(refusal.to_string()), candidate.refusal);
+                    continue;
+                }
+            };
+            assert_eq!(name, candidate.adapter.name, "{index}");
+        }
+    }
+
+    #[test]
+    fn engines_go_with_adapters() {
+        assert!(check_engine_word(Some("layered")).is_ok());
+        assert!(check_engine_word(Some("fast")).is_err());
+        assert!(check_engine_of_cpu("auto", Some("auto"), "").is_ok());
+        assert!(check_engine_of_cpu("AUTO", Some("auto"), "").is_ok());
+        assert!(check_engine_of_cpu("cpu", None, "").is_ok());
+        for (adapter, engine) in [("cpu", "auto"), ("auto", "layered"), ("0", "resident")] {
+            let refusal = check_engine_of_cpu(adapter, Some(engine), "why").unwrap_err();
+            for word in [engine, "cpu", "why"] {
+                assert!(refusal.to_string().contains(word), "{refusal}");
+            }
         }
     }
 }

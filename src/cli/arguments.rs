@@ -49,7 +49,7 @@ pub enum Command {
     ///
     /// It is the default sweep, written out. Example: regatta init > sweep.toml
     Init(InitArguments),
-    /// List what can be used here to train.
+    /// List what can be used here to train, and what `--adapter auto` takes.
     ///
     /// Example: regatta adapters --json
     Adapters(AdaptersArguments),
@@ -143,7 +143,7 @@ pub struct SweepArguments {
     )]
     pub timeout: Option<f64>,
 
-    /// Where to train: auto, cpu, all, or an index or part of a name from `regatta adapters`.
+    /// Where to train: auto, cpu, or an index or part of a name from `regatta adapters`.
     #[arg(
         long,
         value_name = "A",

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 
 use crate::data::DataError;
+use crate::engine::EngineError;
 use crate::space::SpaceError;
 use crate::store::StoreError;
 use crate::study::StudyError;
@@ -17,7 +18,7 @@ use super::output;
 pub const FAILED: u8 = 1;
 /// Bad usage or input.
 pub const USAGE: u8 = 2;
-/// No such adapter.
+/// No such adapter, or one that cannot be used.
 pub const NO_ADAPTER: u8 = 3;
 /// Interrupted; what was done is kept.
 pub const INTERRUPTED: u8 = 130;
@@ -62,7 +63,7 @@ pub fn of_error(error: &anyhow::Error) -> ExitCode {
 
 fn code(error: &anyhow::Error) -> u8 {
     for cause in error.chain() {
-        if cause.is::<NoSuchAdapter>() {
+        if cause.is::<NoSuchAdapter>() || cause.downcast_ref().is_some_and(is_lacking) {
             return NO_ADAPTER;
         }
         let usage = cause.is::<Usage>()
@@ -77,6 +78,11 @@ fn code(error: &anyhow::Error) -> u8 {
     FAILED
 }
 
+/// The adapter is there, and cannot be used.
+fn is_lacking(error: &EngineError) -> bool {
+    matches!(error, EngineError::AdapterLacks { .. })
+}
+
 /// The reader of our output went away, as `head` does: no failure of ours.
 fn is_closed_pipe(error: &anyhow::Error) -> bool {
     let broken = |cause: &(dyn std::error::Error + 'static)| {
@@ -89,6 +95,22 @@ fn is_closed_pipe(error: &anyhow::Error) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_adapter_that_cannot_be_used_is_as_good_as_none() {
+        let lacks = EngineError::AdapterLacks {
+            adapter: "softpipe".to_owned(),
+            what: "compute stages".to_owned(),
+            value: 0,
+            needed: 1,
+        };
+        assert_eq!(code(&lacks.into()), NO_ADAPTER);
+        let failed = EngineError::Device {
+            adapter: "softpipe".to_owned(),
+            reason: "no".to_owned(),
+        };
+        assert_eq!(code(&failed.into()), FAILED);
+    }
 
     #[test]
     fn a_mistake_is_one_sentence_with_what_is_suggested() {

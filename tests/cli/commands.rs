@@ -1,4 +1,4 @@
-//! The small commands: `init`, `adapters`, `completions`, `--help`; and the examples.
+//! The small commands: `init`, `completions`, `--help`; and the examples.
 
 use std::path::Path;
 
@@ -33,22 +33,6 @@ fn init_writes_a_file_but_never_over_another() {
     desk.run("init --out sweep.toml")
         .refuses(2, &["sweep.toml", "exists"]);
     assert_eq!(desk.read("sweep.toml"), "mine");
-}
-
-#[test]
-fn adapters_lists_cpu() {
-    let desk = Desk::new();
-    desk.run("adapters").succeeds().prints(&["cpu", "native"]);
-    let listed: Value =
-        serde_json::from_str(&desk.run("adapters --json").succeeds().stdout).unwrap();
-    let cpu = &listed.as_array().unwrap()[0];
-    assert_eq!(cpu["index"], 0);
-    assert_eq!(cpu["kind"], "cpu");
-    for name in ["name", "backend", "driver", "engine"] {
-        assert!(cpu[name].is_string(), "{name}");
-    }
-    assert!(cpu["limits"]["threads"].as_u64().unwrap() >= 1);
-    assert_eq!(desk.names("."), [""; 0]);
 }
 
 #[test]

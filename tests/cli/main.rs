@@ -8,6 +8,7 @@
     reason = "helpers outside #[test] functions are tests too"
 )]
 
+mod adapters;
 mod arrays;
 mod commands;
 mod desk;

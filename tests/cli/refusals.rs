@@ -2,7 +2,7 @@
 //! has a twin that is accepted.
 
 use crate::arrays::{gzip, idx, npy, npy_f32, npy_i64, zip};
-use crate::desk::Desk;
+use crate::desk::{Desk, finish};
 
 /// Cheap settings for those that train.
 const SHORT: &str = "--epochs 1 --set optimizer=sgd --set learning_rate=0.1 --out run";
@@ -217,6 +217,11 @@ fn other_flags() {
             &["layered", "cpu"],
             "--adapter cpu",
         ),
+        (
+            "--adapter all",
+            &["--adapter all", "regatta adapters"],
+            "--adapter cpu",
+        ),
         ("--engine resident", &["resident", "cpu"], "--engine auto"),
         (
             "--engine fast",
@@ -267,9 +272,10 @@ fn epochs_of_0() {
 #[test]
 fn an_unknown_adapter_has_its_own_code() {
     let desk = Desk::new();
-    for name in ["vulkan", "7", "GeForce"] {
-        desk.sweep(&format!("--data iris --adapter {name}"))
-            .refuses(3, &[name, "cpu", "regatta adapters"]);
+    for name in ["direct3d", "77", "GeForce 256", ""] {
+        let mut command = desk.command("sweep --data iris");
+        let child = command.args(["--adapter", name]).spawn().unwrap();
+        finish(name, child).refuses(3, &[name, "cpu", "regatta adapters"]);
     }
     assert_eq!(desk.names("."), [""; 0]);
     desk.sweep(&format!("--data iris --adapter CPU {SHORT}"))

@@ -12,6 +12,22 @@ use crate::engine::{AdapterDescription, EngineError};
 /// Backends in the order they are listed: the ones with the better compute drivers first.
 const BACKENDS: [Backend; 4] = [Backend::Vulkan, Backend::Metal, Backend::Dx12, Backend::Gl];
 
+/// The features that bear on compute shaders, of the many that an adapter may have.
+const COMPUTE_FEATURES: [wgpu::Features; 12] = [
+    wgpu::Features::TIMESTAMP_QUERY,
+    wgpu::Features::PIPELINE_CACHE,
+    wgpu::Features::SUBGROUP,
+    wgpu::Features::SUBGROUP_BARRIER,
+    wgpu::Features::SHADER_F16,
+    wgpu::Features::SHADER_F64,
+    wgpu::Features::SHADER_INT64,
+    wgpu::Features::SHADER_FLOAT32_ATOMIC,
+    wgpu::Features::IMMEDIATES,
+    wgpu::Features::MAPPABLE_PRIMARY_BUFFERS,
+    wgpu::Features::MEMORY_DECORATION_COHERENT,
+    wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX,
+];
+
 /// Renderers that compute on the processor, whatever type their driver reports.
 const SOFTWARE: [&str; 5] = [
     "llvmpipe",
@@ -173,6 +189,14 @@ impl GpuAdapter {
     /// Features of the adapter, those that no device here asks for too.
     pub fn features(&self) -> wgpu::Features {
         self.features
+    }
+
+    /// WebGPU's and wgpu's names of those features that bear on compute shaders.
+    pub fn feature_names(&self) -> Vec<&'static str> {
+        let there = COMPUTE_FEATURES
+            .iter()
+            .filter(|&&f| self.features.contains(f));
+        there.filter_map(wgpu::Features::as_str).collect()
     }
 
     /// For people and for `run.json`; the engine on it adds its name and its variants.

@@ -149,11 +149,7 @@ impl Engine for GpuEngine {
     }
 
     fn capacity(&self, shape: &Shape, batch: usize) -> Result<u64, EngineError> {
-        let each = Footprint::new(
-            shape,
-            &Hyperparameters::largest(batch),
-            Some(self.layout()),
-        );
+        let each = Footprint::new(shape, &Hyperparameters::largest(batch), Some(self.layout()));
         let available = self.limits.most_bytes;
         let most_buffer = self.layout().most_buffer_bytes;
         if each.largest() > most_buffer || each.total() > available {

@@ -1,4 +1,4 @@
-//! What is known of GPUs: the adapters that wgpu finds, and a device opened on one of them.
+//! GPUs: the adapters that wgpu finds, a device opened on one of them, and the engine on it.
 //!
 //! Everything that names wgpu lives below this module.
 
@@ -8,9 +8,11 @@ mod engine;
 mod kernels;
 mod layered;
 mod layout;
+mod quiet;
 mod shader;
 mod transfer;
 
 pub use adapter::{AdapterKind, GpuAdapter, enumerate};
 pub use device::GpuDevice;
 pub use engine::{GpuEngine, Options};
+pub use quiet::quiet_drivers;

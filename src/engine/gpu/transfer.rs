@@ -177,10 +177,7 @@ fn mapped(gpu: &GpuDevice, staging: &wgpu::Buffer) -> Result<Vec<u8>, EngineErro
 ///
 /// # Errors
 /// When the device is lost or fails.
-pub fn wait(
-    gpu: &GpuDevice,
-    submission: Option<wgpu::SubmissionIndex>,
-) -> Result<(), EngineError> {
+pub fn wait(gpu: &GpuDevice, submission: Option<wgpu::SubmissionIndex>) -> Result<(), EngineError> {
     let polled = gpu.device.poll(wgpu::PollType::Wait {
         submission_index: submission,
         timeout: None,

@@ -191,10 +191,7 @@ fn shader_module(
         // SAFETY: the shaders guard every index by the sizes that the host binds, and every loop
         // ends; the tests run them with checks on and off, between guard zones.
         Checks::Off => unsafe {
-            device.create_shader_module_trusted(
-                description,
-                wgpu::ShaderRuntimeChecks::unchecked(),
-            )
+            device.create_shader_module_trusted(description, wgpu::ShaderRuntimeChecks::unchecked())
         },
     }
 }

@@ -182,7 +182,10 @@ pub fn predicted_bytes(setup: &WaveSetup<'_>, layout: BufferLayout, tiles: Tiles
         .iter()
         .enumerate()
         .map(|(l, b)| {
-            let optional = [(b.output_gradients, l < last), (b.gradients, layout.gradients)];
+            let optional = [
+                (b.output_gradients, l < last),
+                (b.gradients, layout.gradients),
+            ];
             let optional = optional.iter().filter(|(_, there)| *there);
             let uniforms = 4 * size_of::<LayerData>() as u64;
             uniforms
@@ -193,7 +196,11 @@ pub fn predicted_bytes(setup: &WaveSetup<'_>, layout: BufferLayout, tiles: Tiles
         })
         .sum();
     let slots = setup.members.len() as u64;
-    let slot_bytes = [size_of::<MemberData>(), size_of::<Cursor>(), size_of::<Cursor>()];
+    let slot_bytes = [
+        size_of::<MemberData>(),
+        size_of::<Cursor>(),
+        size_of::<Cursor>(),
+    ];
     let others = slot_bytes.map(|bytes| slots * bytes as u64);
     let words = [
         slots * size_of::<State>() as u64,

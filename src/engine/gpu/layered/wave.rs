@@ -175,7 +175,11 @@ impl<'r> LayeredWave<'r> {
 
     /// The earliest unfinished epoch below `epoch` that a live member is in.
     fn behind(&self, epoch: u32) -> Option<u32> {
-        let states = self.lists.live.iter().map(|&slot| &self.states[slot as usize]);
+        let states = self
+            .lists
+            .live
+            .iter()
+            .map(|&slot| &self.states[slot as usize]);
         let live = states.filter(|state| state.diverged == 0);
         live.map(|state| state.epoch).min().filter(|&at| at < epoch)
     }
@@ -219,7 +223,11 @@ impl<'r> LayeredWave<'r> {
                 &self.states[slot as usize],
             );
             let trains = state.diverged == 0 && state.epoch == epoch;
-            let left = if trains { data.rows - state.position } else { 0 };
+            let left = if trains {
+                data.rows - state.position
+            } else {
+                0
+            };
             left.div_ceil(data.batch_size)
         };
         self.lists.live.iter().map(remaining).collect()
@@ -357,7 +365,8 @@ impl Pace {
         commands: wgpu::CommandBuffer,
         steps: u32,
     ) -> Result<(), EngineError> {
-        self.in_flight.push_back((gpu.queue.submit([commands]), steps));
+        self.in_flight
+            .push_back((gpu.queue.submit([commands]), steps));
         if self.in_flight.len() < IN_FLIGHT {
             return Ok(());
         }
