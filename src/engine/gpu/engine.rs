@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::adapter::AdapterKind;
 use super::device::GpuDevice;
 use super::kernels::Checks;
-use super::layered::{Kernels, LayeredWave, Tiles, feature_bytes};
+use super::layered::{Kernels, LayeredWave, Tiles, feature_bytes, predicted_bytes};
 use super::shader::{Source, TileShape};
 use crate::data::{Dataset, FeatureValues};
 use crate::engine::{AdapterDescription, Engine, EngineError, Running, WaveSetup};
@@ -76,6 +76,29 @@ impl GpuEngine {
     /// The device it works on.
     pub fn device(&self) -> &GpuDevice {
         &self.gpu
+    }
+
+    /// Puts a wave on the adapter.
+    ///
+    /// # Errors
+    /// When it does not fit, or the device fails.
+    pub(super) fn layered<'r>(
+        &'r self,
+        wave: WaveSetup<'r>,
+    ) -> Result<LayeredWave<'r>, EngineError> {
+        self.check_data(wave.data.dataset)?;
+        let source = match wave.data.dataset.features.values() {
+            FeatureValues::F32(_) => Source::FeaturesF32,
+            FeatureValues::U8(_) => Source::FeaturesU8,
+        };
+        let kernels = self.kernels(source)?;
+        let (layout, tiles) = (self.layout(), self.options.tiles);
+        LayeredWave::new(&self.gpu, kernels, wave, layout, tiles)
+    }
+
+    /// Bytes that a wave will take on the adapter, dataset and lists included.
+    pub fn predicted_bytes(&self, wave: &WaveSetup<'_>) -> u64 {
+        predicted_bytes(wave, self.layout(), self.options.tiles)
     }
 
     fn layout(&self) -> BufferLayout {
@@ -170,15 +193,7 @@ impl Engine for GpuEngine {
     }
 
     fn start<'r>(&'r self, wave: WaveSetup<'r>) -> Result<Box<dyn Running + 'r>, EngineError> {
-        self.check_data(wave.data.dataset)?;
-        let source = match wave.data.dataset.features.values() {
-            FeatureValues::F32(_) => Source::FeaturesF32,
-            FeatureValues::U8(_) => Source::FeaturesU8,
-        };
-        let kernels = self.kernels(source)?;
-        let (layout, tiles) = (self.layout(), self.options.tiles);
-        let wave = LayeredWave::new(&self.gpu, kernels, wave, layout, tiles)?;
-        Ok(Box::new(wave))
+        Ok(Box::new(self.layered(wave)?))
     }
 }
 

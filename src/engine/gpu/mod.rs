@@ -12,6 +12,9 @@ mod quiet;
 mod shader;
 mod transfer;
 
+#[cfg(test)]
+mod tests;
+
 pub use adapter::{AdapterKind, GpuAdapter, enumerate};
 pub use device::GpuDevice;
 pub use engine::{GpuEngine, Options};

@@ -15,7 +15,7 @@ use super::kernels::{
 };
 use super::shader::{Source, Variant};
 
-pub use buffers::{Tiles, feature_bytes};
+pub use buffers::{Tiles, feature_bytes, predicted_bytes};
 pub use wave::LayeredWave;
 
 /// The kernels of the engine, compiled for one way of storing features.

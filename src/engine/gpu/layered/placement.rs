@@ -90,18 +90,21 @@ fn by_steps(setup: &WaveSetup<'_>) -> (Vec<Member>, Vec<u32>) {
     (order.iter().map(|&i| setup.members[i]).collect(), slots)
 }
 
+/// The orders in the order of their keys, one behind the other.
 fn orders(setup: &WaveSetup<'_>) -> (BTreeMap<(u32, u32), Order>, u32) {
     let mut orders: BTreeMap<(u32, u32), Order> = BTreeMap::new();
-    let mut start = 0;
     for member in setup.members {
         let id = member.id;
         orders.entry((id.repeat, id.fold)).or_insert_with(|| {
             let rows = setup.data.fold(id).train.len();
             let rows = u32::try_from(rows).expect("rows are numbered in u32");
-            let order = Order { id, start, rows };
-            start += rows;
-            order
+            Order { id, start: 0, rows }
         });
+    }
+    let mut start = 0;
+    for order in orders.values_mut() {
+        order.start = start;
+        start += order.rows;
     }
     (orders, start)
 }

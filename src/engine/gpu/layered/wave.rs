@@ -96,6 +96,16 @@ impl<'r> LayeredWave<'r> {
         Ok(wave)
     }
 
+    /// Bytes of the wave's buffers.
+    pub fn bytes(&self) -> u64 {
+        self.buffers.bytes
+    }
+
+    /// Dispatches that a step takes, however many members there are.
+    pub fn dispatches_a_step(&self) -> usize {
+        self.recorder().step().commands.len()
+    }
+
     fn write_initial(&self) {
         let mut initial: BTreeMap<u32, Vec<f32>> = BTreeMap::new();
         for member in &self.placement.members {

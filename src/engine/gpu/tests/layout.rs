@@ -1,0 +1,122 @@
+//! Memory and dispatches: predicted, and counted.
+
+use super::*;
+use crate::engine::EngineError;
+use crate::engine::gpu::layered::LayeredWave;
+use crate::plan::{Footprint, Limits};
+
+#[test]
+fn predicted_bytes_are_those_that_are_allocated() {
+    for (name, adapter) in adapters() {
+        for arena in [false, true] {
+            let engine = engine(&adapter, Options { arena, ..options() });
+            for (hidden, bytes) in [(vec![], false), (vec![5], true), (vec![20, 7], false)] {
+                let made = Made::new(60, 9, &hidden, 5, bytes);
+                for count in [1, 7, 60] {
+                    let members = members(count);
+                    let wave = engine.layered(made.setup(&members)).unwrap();
+                    let predicted = engine.predicted_bytes(&made.setup(&members));
+                    assert_eq!(wave.bytes(), predicted, "{name}: {hidden:?}, {count}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_wave_takes_what_the_plan_counted_and_its_lists() {
+    let engine = match adapters().first() {
+        Some((_, adapter)) => engine(adapter, options()),
+        None => return,
+    };
+    let made = Made::new(60, 9, &[20, 7], 5, false);
+    // Enough rows that the least does not count.
+    let mut all = members(200);
+    for member in &mut all {
+        member.hyperparameters.batch_size = 16;
+    }
+    let layout = engine.limits().layout;
+    let mut planned = Footprint::default();
+    for member in &all {
+        planned.add(
+            &Footprint::new(&made.shape, &member.hyperparameters, layout),
+            1,
+        );
+    }
+    let wave = engine.layered(made.setup(&all)).unwrap();
+    let (bytes, planned) = (wave.bytes(), planned.total());
+    assert!(
+        bytes > planned && bytes < planned + (1 << 20),
+        "{bytes} {planned}"
+    );
+}
+
+#[test]
+fn a_step_is_at_most_three_dispatches_a_hidden_layer_and_five() {
+    let Some((_, adapter)) = adapters().into_iter().next() else {
+        return;
+    };
+    let engine = engine(&adapter, options());
+    for hidden in [vec![], vec![6], vec![6, 5], vec![4; 7]] {
+        let made = Made::new(40, 3, &hidden, 3, false);
+        for count in [1, 50] {
+            let members = members(count);
+            let wave: LayeredWave<'_> = engine.layered(made.setup(&members)).unwrap();
+            let dispatches = wave.dispatches_a_step();
+            let most = 3 * hidden.len() + 5;
+            assert!(dispatches <= most, "{hidden:?}: {dispatches} > {most}");
+        }
+    }
+}
+
+#[test]
+fn what_does_not_fit_is_refused_with_the_limit() {
+    for (name, adapter) in adapters() {
+        let engine = engine(&adapter, options());
+        let wide = Shape::new(64, &[65_536, 65_536], 10);
+        let error = engine.capacity(&wide, 32).unwrap_err();
+        assert!(matches!(error, EngineError::TooLarge { .. }), "{name}");
+        let text = error.to_string();
+        assert!(
+            text.contains("65536") && text.contains(adapter.name()),
+            "{text}"
+        );
+        let small = Shape::new(64, &[64], 10);
+        assert!(engine.capacity(&small, 32).unwrap() > 1000, "{name}");
+    }
+}
+
+#[test]
+fn waves_keep_to_the_limit_of_a_binding() {
+    let shape = Shape::new(64, &[64], 10);
+    let hyperparameters = Hyperparameters::largest(32);
+    let layout = crate::plan::BufferLayout {
+        most_buffer_bytes: 1 << 20,
+        row_tile: 32,
+        gradients: false,
+    };
+    let limits = Limits {
+        most_bytes: u64::MAX,
+        most_members: u64::MAX,
+        enough_bytes: u64::MAX,
+        enough_members: u64::MAX,
+        layout: Some(layout),
+    };
+    let trials: Vec<_> = (0..100)
+        .map(|trial| crate::plan::PlannedTrial {
+            trial,
+            shape: shape.clone(),
+            hyperparameters,
+        })
+        .collect();
+    let one = crate::plan::MembersPerTrial {
+        repeats: 1,
+        folds: 1,
+    };
+    let waves = crate::plan::waves(&trials, one, limits, 0);
+    // The largest buffer is the moments of the first layer: 2 x 65 x 64 x 4 bytes a member.
+    let fit = (1 << 20) / (2 * 65 * 64 * 4);
+    let counts: Vec<usize> = waves.iter().map(|wave| wave.members.len()).collect();
+    assert_eq!(counts[0], fit, "{counts:?}");
+    assert_eq!(counts.iter().sum::<usize>(), 100);
+}
