@@ -2,9 +2,11 @@
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use regatta::data::{FeatureValues, Features, Scaling};
-use regatta::engine::cpu::{Network, ScaledFeatures, Workspace};
+use regatta::engine::cpu::{Batch, Network, ScaledFeatures, Workspace};
 use regatta::seed::Seed;
-use regatta::train::{Activation, Hyperparameters, Optimizer, Shape, initial_parameters};
+use regatta::train::{
+    Activation, Hyperparameters, Optimizer, Shape, initial_parameters, initial_running,
+};
 
 const ROWS: usize = 1024;
 
@@ -35,15 +37,20 @@ fn data(columns: usize, classes: u32) -> (Features, Vec<u32>) {
 }
 
 fn step(c: &mut Criterion) {
+    let digits = || Shape::new(64, &[64], 10);
+    let deep = || Shape::new(64, &[128, 128], 10);
     let cases = [
-        ("64-64-10", Shape::new(64, &[64], 10), adam(), 32),
-        ("64-64-10", Shape::new(64, &[64], 10), adam(), 128),
-        ("64-64-10", Shape::new(64, &[64], 10), sgd(), 32),
-        ("784-128-10", Shape::new(784, &[128], 10), adam(), 32),
-        ("64-128-128-10", Shape::new(64, &[128, 128], 10), adam(), 32),
+        (digits(), adam(), 32, 0.0),
+        (digits(), adam(), 128, 0.0),
+        (digits(), sgd(), 32, 0.0),
+        (Shape::new(784, &[128], 10), adam(), 32, 0.0),
+        (deep(), adam(), 32, 0.0),
+        (digits(), adam(), 32, 0.25),
+        (digits().with_batch_norm(true), adam(), 32, 0.0),
+        (deep().with_batch_norm(true), adam(), 32, 0.25),
     ];
     let mut group = c.benchmark_group("cpu_step");
-    for (name, shape, optimizer, batch_size) in cases {
+    for (shape, optimizer, batch_size, dropout) in cases {
         let (features, targets) = data(shape.inputs(), 10);
         let scaled = ScaledFeatures::<f32>::new(&features, &Scaling::identity(shape.inputs()));
         let hyperparameters = Hyperparameters {
@@ -51,25 +58,24 @@ fn step(c: &mut Criterion) {
             batch_size,
             optimizer,
             activation: Activation::Relu,
+            dropout,
         };
         let rows: Vec<u32> = (0..ROWS as u32).map(|i| (i * 13) % ROWS as u32).collect();
         let initial = initial_parameters(&shape, Seed(0), 0);
-        let mut network = Network::new(&initial, optimizer.moments());
+        let mut network = Network::new(&initial, &initial_running(&shape), optimizer.moments());
         let mut workspace = Workspace::new(&shape, batch_size);
-        let id = BenchmarkId::new(name, format!("{} batch {batch_size}", optimizer.name()));
+        let id = format!("{} batch {batch_size} dropout {dropout}", optimizer.name());
+        let id = BenchmarkId::new(shape.to_string(), id);
         group.throughput(Throughput::Elements(batch_size as u64));
         group.bench_function(id, |bencher| {
             let mut batches = rows.chunks_exact(batch_size).cycle();
             bencher.iter(|| {
-                let batch = batches.next().expect("a cycle does not end");
-                workspace.step(
-                    &mut network,
-                    &scaled,
-                    &targets,
-                    batch,
-                    &hyperparameters,
-                    |_| true,
-                )
+                let batch = Batch {
+                    features: &scaled,
+                    targets: &targets,
+                    rows: batches.next().expect("a cycle does not end"),
+                };
+                workspace.step(&mut network, batch, &hyperparameters, [1, 2], |_| true)
             });
         });
     }

@@ -36,6 +36,13 @@ pub enum Stream {
         /// Epoch, from 0.
         epoch: u32,
     },
+    /// Key of the dropout masks, shared by all trials.
+    Dropout {
+        /// Repeat, from 0.
+        repeat: u32,
+        /// Fold, from 0; [`u32::MAX`] for the refit on all training rows.
+        fold: u32,
+    },
 }
 
 impl Seed {
@@ -50,6 +57,7 @@ impl Seed {
                 fold,
                 epoch,
             } => (4, [repeat, fold, epoch]),
+            Stream::Dropout { repeat, fold } => (5, [repeat, fold, 0]),
         };
         let mut key = [0_u8; 32];
         key[..8].copy_from_slice(&self.0.to_le_bytes());
@@ -84,6 +92,9 @@ mod tests {
             (0, order(1, 0, 0)),
             (0, order(0, 1, 0)),
             (0, order(0, 0, 1)),
+            (0, Stream::Dropout { repeat: 0, fold: 0 }),
+            (0, Stream::Dropout { repeat: 0, fold: 1 }),
+            (0, Stream::Dropout { repeat: 1, fold: 0 }),
             (
                 0,
                 Stream::InitialWeights {

@@ -132,6 +132,13 @@ pub enum EngineError {
 }
 
 impl EngineError {
+    /// What happened, without what a person may do about it.
+    pub fn what(&self) -> String {
+        let sentence = self.to_string();
+        let what = sentence.split("; ").next();
+        what.unwrap_or_default().to_owned()
+    }
+
     /// The mistake is in what was asked for, not in the work.
     pub fn is_usage(&self) -> bool {
         matches!(
@@ -220,7 +227,7 @@ pub struct MemberStatus {
     pub samples: u64,
     /// Optimizer updates made.
     pub steps: u64,
-    /// The loss or a weight stopped being finite, or the loss passed
+    /// The loss, a weight or a running statistic stopped being finite, or the loss passed
     /// [`DIVERGED_CROSS_ENTROPY`](crate::train::DIVERGED_CROSS_ENTROPY): the member is frozen.
     pub diverged: bool,
 }
@@ -255,6 +262,16 @@ pub trait Engine: Sync {
     /// # Errors
     /// [`EngineError::TooLarge`] when there is no room for a single one.
     fn capacity(&self, shape: &Shape, batch: usize) -> Result<u64, EngineError>;
+
+    /// Makes the engine usable again after [`EngineError::DeviceLost`]: on a new device of the same
+    /// adapter, or on another adapter. Waves that were started before are lost. Gives the name of
+    /// what it now works on.
+    ///
+    /// # Errors
+    /// When there is nothing to go on with.
+    fn recover(&self) -> Result<String, EngineError> {
+        Ok(self.adapter().name)
+    }
 
     /// Puts the members on the adapter with their initial weights.
     ///
@@ -295,8 +312,8 @@ pub trait Running {
     /// stopping, rungs and divergence.
     fn keep(&mut self, slots: &[usize]);
 
-    /// Copies parameters and optimizer state of the network at slot `from` over those at `to`;
-    /// `to` keeps its own hyperparameters.
+    /// Copies parameters, running statistics and optimizer state of the network at slot `from` over
+    /// those at `to`; `to` keeps its own hyperparameters.
     ///
     /// # Errors
     /// [`EngineError::StateMismatch`] when the two optimizers keep different moments.

@@ -13,6 +13,9 @@ pub struct MemberSnapshot {
     pub parameters: Vec<f32>,
     /// `moment_1`, `moment_2`: as many as the optimizer keeps, each as long as the parameters.
     pub moments: Vec<Vec<f32>>,
+    /// Batch norm's running statistics in the layout of
+    /// [`DenseLayer::running`](crate::train::DenseLayer::running).
+    pub running: Vec<f32>,
     /// Optimizer updates made.
     pub steps: u64,
     /// Rows trained on, counted again each time.
@@ -48,6 +51,12 @@ impl MemberSnapshot {
                 let found = tensor.len();
                 return Err(mismatch(format!("{found} values, not {expected}")));
             }
+        }
+        let (found, expected) = (self.running.len(), shape.running());
+        if found != expected {
+            return Err(mismatch(format!(
+                "{found} running statistics, not {expected}"
+            )));
         }
         if self.moments.len() != moments {
             let found = self.moments.len();

@@ -74,17 +74,56 @@ pub struct LayerBytes {
     pub output_gradients: u64,
     /// Gradients of weights and biases, where they have a buffer of their own.
     pub gradients: u64,
+    /// Those of the batch norm that follows the layer.
+    pub norm: NormBytes,
+}
+
+/// Bytes of one member in the buffers of one batch norm; 0 where there is none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct NormBytes {
+    /// Outputs of the dense layer, before they are normalized.
+    pub inputs: u64,
+    /// Gamma and beta; as large are running statistics, and those of the batch.
+    pub scale: u64,
+    /// The optimizer's moments of gamma and beta.
+    pub moments: u64,
+    /// Sums of the backward pass.
+    pub sums: u64,
+    /// Gradients of gamma and beta, where they have a buffer of their own.
+    pub gradients: u64,
 }
 
 impl LayerBytes {
-    fn all(&self) -> [u64; 5] {
+    fn all(&self) -> [u64; 12] {
+        let norm = self.norm;
         [
             self.weights,
             self.moments,
             self.outputs,
             self.output_gradients,
             self.gradients,
+            norm.inputs,
+            norm.scale,
+            norm.scale,
+            norm.scale,
+            norm.moments,
+            norm.sums,
+            norm.gradients,
         ]
+    }
+
+    /// Adds another member's bytes.
+    pub fn add(&mut self, other: &Self) {
+        self.weights += other.weights;
+        self.moments += other.moments;
+        self.outputs += other.outputs;
+        self.output_gradients += other.output_gradients;
+        self.gradients += other.gradients;
+        self.norm.inputs += other.norm.inputs;
+        self.norm.scale += other.norm.scale;
+        self.norm.moments += other.norm.moments;
+        self.norm.sums += other.norm.sums;
+        self.norm.gradients += other.norm.gradients;
     }
 }
 
@@ -105,12 +144,21 @@ impl BufferLayout {
             let bias = u64::from(!layer.bias.is_empty());
             let weights = (layer.inputs as u64 + bias).saturating_mul(row);
             let outputs = rows.saturating_mul(row);
+            let arena = u64::from(self.gradients);
+            let norm = |bytes: u64| if layer.batch_norm() { bytes } else { 0 };
             LayerBytes {
                 weights,
                 moments: weights.saturating_mul(moments),
                 outputs,
                 output_gradients: if l == last { 0 } else { outputs },
-                gradients: if self.gradients { weights } else { 0 },
+                gradients: weights * arena,
+                norm: NormBytes {
+                    inputs: norm(outputs),
+                    scale: norm(2 * row),
+                    moments: norm(2 * row * moments),
+                    sums: norm(3 * row),
+                    gradients: norm(2 * row * arena),
+                },
             }
         });
         bytes.collect()

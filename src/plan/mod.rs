@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::train::{Hyperparameters, Member, MemberId, Shape};
 
-pub use footprint::{BufferLayout, Footprint, LayerBytes};
+pub use footprint::{BufferLayout, Footprint, LayerBytes, NormBytes};
 
 /// A trial that is ready to be laid out.
 #[derive(Clone, Debug, PartialEq)]
@@ -38,8 +38,8 @@ pub struct Wave {
 /// What a wave may hold on the adapter that a study uses, and what is enough for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
-    /// Bytes that a wave never exceeds, but by a single member: parameters and moments, and with a
-    /// `layout` also activations.
+    /// Bytes that a wave never exceeds, but by a single member: parameters, moments and running
+    /// statistics, and with a `layout` also activations.
     pub most_bytes: u64,
     /// Members that a wave never exceeds.
     pub most_members: u64,
@@ -81,10 +81,11 @@ impl MembersPerTrial {
     }
 }
 
-/// Bytes of state that a member holds between steps: parameters and moments in f32.
+/// Bytes of state that a member holds between steps: parameters, moments and running statistics in
+/// f32.
 pub fn member_bytes(shape: &Shape, hyperparameters: &Hyperparameters) -> u64 {
     let values = 1 + hyperparameters.optimizer.moments() as u64;
-    shape.parameters() as u64 * values * 4
+    (shape.parameters() as u64 * values + shape.running() as u64) * 4
 }
 
 /// Lays out one generation of trials: cohorts in the order in which their first trial was

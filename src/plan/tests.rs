@@ -18,6 +18,7 @@ fn trial(trial: u64, hidden: u64) -> PlannedTrial {
                 nesterov: false,
             },
             activation: Activation::Relu,
+            dropout: 0.0,
         },
     }
 }
@@ -67,6 +68,9 @@ fn a_trial_larger_than_a_wave_is_cut() {
 fn bytes_bound_a_wave_and_a_giant_gets_one_of_its_own() {
     let bytes = member_bytes(&trial(0, 8).shape, &trial(0, 8).hyperparameters);
     assert_eq!(bytes, (4 * 8 + 8 + 8 * 3 + 3) * 4);
+    let with = trial(0, 8).shape.with_batch_norm(true);
+    let with = member_bytes(&with, &trial(0, 8).hyperparameters);
+    assert_eq!(with, (4 * 8 + 16 + 8 * 3 + 3 + 16) * 4, "and running ones");
     for (wave_bytes, expected) in [(6 * bytes, vec![6, 3]), (1, vec![1; 9])] {
         let limits = Limits {
             most_bytes: wave_bytes,

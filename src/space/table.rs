@@ -317,6 +317,8 @@ pub const PARAMETERS: &[Entry] = &[
     Entry::new("layers", Kind::Whole(1, MOST_LAYERS as i64), Whole(1)).optional(),
     Entry::new("units", Kind::Whole(1, WIDEST as i64), Whole(64)).optional(),
     Entry::new("activation", Kind::Name(ACTIVATIONS), Named("relu")),
+    Entry::new("batch_norm", Kind::Flag, Flag(false)),
+    Entry::new("dropout", SHARE, Number(0.0)),
     Entry::new("momentum", SHARE, Number(0.0))
         .default_of(&[("lars", Number(0.9))])
         .used_by(&["sgd", "rmsprop", "lars"]),
@@ -341,10 +343,8 @@ pub const PARAMETERS: &[Entry] = &[
         .only_off(Number(0.0)),
     Entry::new("l1", NOT_NEGATIVE, Number(0.0)).only_off(Number(0.0)),
     Entry::new("l2", NOT_NEGATIVE, Number(0.0)).only_off(Number(0.0)),
-    Entry::new("dropout", SHARE, Number(0.0)).only_off(Number(0.0)),
     Entry::new("gradient_clip_norm", NOT_NEGATIVE, Number(0.0)).only_off(Number(0.0)),
     Entry::new("label_smoothing", SHARE, Number(0.0)).only_off(Number(0.0)),
-    Entry::new("batch_norm", Kind::Flag, Flag(false)).only_off(Flag(false)),
     Entry::new("warmup_epochs", NOT_NEGATIVE, Number(0.0)).only_off(Number(0.0)),
     Entry::new("train_fraction", Kind::Number(Limits::Part), Number(1.0)).only_off(Number(1.0)),
     Entry::new("gamma", POSITIVE, Number(0.1)).not_built(),

@@ -1,7 +1,7 @@
 //! The wave that is being trained, as a safetensors file that other tools can open.
 //!
-//! Tensors: `parameters` [members, parameters] and `moment_1`, `moment_2` (one row for each member
-//! whose optimizer keeps it) in f32; `members` [members, 9] u64 and `losses` [members, 2] f64 with
+//! Tensors: `parameters` [members, parameters], `moment_1`, `moment_2` (one row for each member
+//! whose optimizer keeps it) and `running` [members, running] in f32; `members` [members, 9] u64 and `losses` [members, 2] f64 with
 //! how far each is; `histories` [members of the wave, 7] u64 and `curves` [epochs summed, 3] f64.
 
 use std::collections::HashMap;
@@ -98,6 +98,7 @@ impl Tensors {
         for (k, name) in ["moment_1", "moment_2"].into_iter().enumerate() {
             tensors.add_f32(name, members.iter().filter_map(|m| m.moments.get(k)));
         }
+        tensors.add_f32("running", members.iter().map(|m| &m.running));
         tensors.add_u64(
             "members",
             MEMBER_FIELDS,
@@ -211,6 +212,7 @@ fn parse_members(tensors: &SafeTensors<'_>) -> Parsed<Vec<MemberSnapshot>> {
         Rows::f32(tensors, "moment_1")?,
         Rows::f32(tensors, "moment_2")?,
     ];
+    let mut running = Rows::f32_if_there(tensors, "running")?;
     let losses = words(tensors, "losses", Dtype::F64)?;
     let losses: Vec<f64> = losses.into_iter().map(f64::from_bits).collect();
     let members = words(tensors, "members", Dtype::U64)?;
@@ -227,6 +229,7 @@ fn parse_members(tensors: &SafeTensors<'_>) -> Parsed<Vec<MemberSnapshot>> {
                 .take(kept)
                 .map(Rows::next)
                 .collect::<Parsed<_>>()?,
+            running: running.next()?,
             steps: fields[4],
             samples: fields[5],
             epoch: u32_of(fields[6])?,
@@ -306,6 +309,18 @@ impl<'a> Rows<'a> {
             }),
             (dtype, shape) => Err(format!("`{name}` holds {dtype:?} {shape:?}")),
         }
+    }
+
+    /// Rows of no values where there is no such tensor: versions without batch norm wrote none.
+    fn f32_if_there(tensors: &SafeTensors<'a>, name: &'static str) -> Parsed<Self> {
+        if tensors.names().contains(&name) {
+            return Self::f32(tensors, name);
+        }
+        Ok(Self {
+            name,
+            width: 0,
+            bytes: &[],
+        })
     }
 
     fn next(&mut self) -> Parsed<Vec<f32>> {

@@ -246,6 +246,7 @@ fn checkpoint() -> Checkpoint {
         moments: (0..moments)
             .map(|k| vec![k as f32, trial as f32, 0.5])
             .collect(),
+        running: vec![-1.5, 2.0],
         steps: 7,
         samples: 99,
         epoch: 2,
@@ -296,6 +297,28 @@ fn a_checkpoint_is_read_back_to_the_bit() {
     assert_eq!(checkpoint::read(&path).unwrap(), Some(empty));
 }
 
+/// A checkpoint without the tensor `running`, as versions without batch norm wrote them.
+#[test]
+fn a_checkpoint_without_running_statistics_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("wave.safetensors");
+    checkpoint::write(&path, &checkpoint()).unwrap();
+    let bytes = fs::read(&path).unwrap();
+    let (_, metadata) = safetensors::SafeTensors::read_metadata(&bytes).unwrap();
+    let tensors = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    let older = tensors
+        .tensors()
+        .into_iter()
+        .filter(|(name, _)| name != "running");
+    let older = safetensors::serialize(older, metadata.metadata().clone()).unwrap();
+    fs::write(&path, older).unwrap();
+    let mut expected = checkpoint();
+    for member in &mut expected.members {
+        member.running.clear();
+    }
+    assert_eq!(checkpoint::read(&path).unwrap(), Some(expected));
+}
+
 #[test]
 fn a_damaged_checkpoint_is_an_error_and_no_panic() {
     let folder = tempfile::tempdir().unwrap();
@@ -336,6 +359,7 @@ fn a_network_is_written_for_other_tools() {
         activation: crate::train::Activation::Tanh,
         shape: &shape,
         parameters: &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0],
+        running: &[],
         offset: &[0.5, 0.25],
         factor: &[2.0, 4.0],
         features: &names,
@@ -346,6 +370,7 @@ fn a_network_is_written_for_other_tools() {
     let (_, metadata) = safetensors::SafeTensors::read_metadata(&bytes).unwrap();
     let info = metadata.metadata().as_ref().unwrap();
     let info: serde_json::Value = serde_json::from_str(&info["regatta"]).unwrap();
+    assert_eq!(info["format"], "dense");
     assert_eq!(info["activation"], "tanh");
     assert_eq!(info["classes"], json!(names));
     let tensors = safetensors::SafeTensors::deserialize(&bytes).unwrap();
@@ -356,4 +381,49 @@ fn a_network_is_written_for_other_tools() {
         [4.0_f32.to_le_bytes(), 5.0_f32.to_le_bytes()].concat()
     );
     assert_eq!(tensors.tensor("input.factor").unwrap().shape(), [2]);
+}
+
+#[test]
+fn a_network_with_batch_norm_has_another_format_and_no_bias_in_its_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = create(&folder.path().join("run"), &run_record()).unwrap();
+    let shape = crate::train::Shape::new(1, &[2], 1).with_batch_norm(true);
+    let names = ["a".to_owned()];
+    run.write_network(&NetworkFile {
+        trial: 4,
+        activation: crate::train::Activation::Relu,
+        shape: &shape,
+        parameters: &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0],
+        running: &[10.0, 11.0, 12.0, 13.0],
+        offset: &[0.5],
+        factor: &[2.0],
+        features: &names,
+        classes: &names,
+    })
+    .unwrap();
+    let bytes = fs::read(run.folder().join("best.safetensors")).unwrap();
+    let (_, metadata) = safetensors::SafeTensors::read_metadata(&bytes).unwrap();
+    let info = metadata.metadata().as_ref().unwrap();
+    let info: serde_json::Value = serde_json::from_str(&info["regatta"]).unwrap();
+    assert_eq!(info["format"], "dense+batch_norm");
+    assert_eq!(info["batch_norm_epsilon"], 1e-5);
+    let tensors = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    let mut found = tensors.names();
+    found.sort_unstable();
+    let expected: [(&str, &[f32]); 9] = [
+        ("batch_norm_0.beta", &[5.0, 6.0]),
+        ("batch_norm_0.gamma", &[3.0, 4.0]),
+        ("batch_norm_0.running_mean", &[10.0, 11.0]),
+        ("batch_norm_0.running_variance", &[12.0, 13.0]),
+        ("dense_0.weight", &[1.0, 2.0]),
+        ("dense_1.bias", &[9.0]),
+        ("dense_1.weight", &[7.0, 8.0]),
+        ("input.factor", &[2.0]),
+        ("input.offset", &[0.5]),
+    ];
+    assert_eq!(found, expected.map(|(name, _)| name));
+    for (name, values) in expected {
+        let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+        assert_eq!(tensors.tensor(name).unwrap().data(), bytes, "{name}");
+    }
 }

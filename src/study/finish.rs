@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 
 use super::wave::{Metrics, WaveResult};
 use super::{Ending, Event, Session, StudyError, adapter_record};
+use crate::engine::MemberSnapshot;
 use crate::metrics;
 use crate::plan::Wave;
 use crate::report::{CvLayout, CvResults, Goal, Score, Scoring, TrialTimes};
@@ -75,9 +76,8 @@ impl Session<'_, '_, '_> {
             let warning = "the best trial diverged when it was refitted on all training rows; there is no test score";
             self.control.observer.on(Event::Warning(warning));
         }
-        if let Some(weights) = &done.outcomes[0].weights {
-            self.run
-                .write_network(&self.network(best, &wave, weights))?;
+        if let Some(state) = &done.outcomes[0].state {
+            self.run.write_network(&self.network(best, &wave, state))?;
         }
         Ok(Some(Refitted {
             epochs: Some(epochs),
@@ -91,14 +91,15 @@ impl Session<'_, '_, '_> {
         &'n self,
         best: &TrialRecord,
         wave: &'n Wave,
-        parameters: &'n [f32],
+        state: &'n MemberSnapshot,
     ) -> NetworkFile<'n> {
         let scaling = &self.study.splits.refit.scaling;
         NetworkFile {
             trial: best.trial,
             activation: wave.members[0].hyperparameters.activation,
             shape: &wave.shape,
-            parameters,
+            parameters: &state.parameters,
+            running: &state.running,
             offset: &scaling.offset,
             factor: &scaling.factor,
             features: &self.study.dataset.feature_names,

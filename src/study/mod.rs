@@ -177,6 +177,7 @@ impl<'s> Study<'s> {
     fn shape(&self, assignment: &Assignment) -> Shape {
         let (inputs, outputs) = (self.dataset.features.columns(), self.dataset.classes());
         Shape::new(inputs, &assignment.hidden(), outputs)
+            .with_batch_norm(assignment.bool("batch_norm"))
     }
 
     fn data(&self) -> TrainingData<'s> {
@@ -217,7 +218,8 @@ impl<'s> Study<'s> {
 
     /// The shapes of the study's networks, found without walking through all its trials.
     fn shapes(&self) -> BTreeSet<Shape> {
-        let space = self.sweep.space.only(&["hidden", "layers", "units"]);
+        let named = ["hidden", "layers", "units", "batch_norm"];
+        let space = self.sweep.space.only(&named);
         let mut grid = Grid::new(&space);
         let mut shapes = BTreeSet::new();
         loop {
@@ -414,6 +416,15 @@ impl Session<'_, '_, '_> {
         if std::mem::replace(&mut self.resumed, true) {
             return Ok(None);
         }
+        self.checkpoint_of(wave, refit)
+    }
+
+    /// The checkpoint on the disk, if it is of this wave.
+    pub(super) fn checkpoint_of(
+        &mut self,
+        wave: u64,
+        refit: bool,
+    ) -> Result<Option<crate::store::Checkpoint>, StudyError> {
         let stored = match self.run.checkpoint() {
             // Its wave is trained from the beginning, to the same bits.
             Err(error @ StoreError::DamagedCheckpoint { .. }) => {

@@ -72,6 +72,7 @@ impl Engine for Scripted {
             id: member.id,
             parameters: vec![0.0; wave.shape.parameters()],
             moments: Vec::new(),
+            running: vec![0.0; wave.shape.running()],
             steps: 0,
             samples: 0,
             epoch: 0,
@@ -431,6 +432,32 @@ fn more_trials_than_a_generation_are_all_trained() {
     assert_eq!(summary(&done).timing.trial_samples, 2500 * 90);
 }
 
+#[test]
+fn batch_norm_makes_cohorts_of_its_own() {
+    let engine = scripted(|_| Some(1), 1000);
+    for (settings, expected) in [
+        (
+            &["hidden=8,4x4", "batch_norm=false,true"][..],
+            &["4-4-4-3", "4-4-4-3+batch_norm", "4-8-3", "4-8-3+batch_norm"][..],
+        ),
+        (&["hidden=8", "batch_norm=true"], &["4-8-3+batch_norm"]),
+        (&["hidden=[]", "batch_norm=false,true"], &["4-3"]),
+    ] {
+        let iris = iris(&[settings, &["batch_size=16", "learning_rate=0.1"]].concat());
+        let study = study_of(&iris, &engine);
+        let names = |shapes: BTreeSet<Shape>| shapes.iter().map(Shape::to_string).collect();
+        let mut found: Vec<String> = names(study.shapes());
+        found.sort_unstable();
+        assert_eq!(found, expected);
+        let waves = study
+            .generations(engine.limits)
+            .flat_map(|generation| generation.waves);
+        let mut planned: Vec<String> = names(waves.map(|wave| wave.shape).collect());
+        planned.sort_unstable();
+        assert_eq!(planned, expected);
+    }
+}
+
 /// The same with the engine that trains: members of a trial in one wave, in several, all in one.
 #[test]
 fn wave_sizes_change_no_bit_of_what_the_cpu_engine_trains() {
@@ -438,6 +465,8 @@ fn wave_sizes_change_no_bit_of_what_the_cpu_engine_trains() {
         "learning_rate=0.01,0.1",
         "batch_size=16,32",
         "optimizer=sgd,adam",
+        "batch_norm=false,true",
+        "dropout=0,0.3",
     ]);
     let trained = |most_members| {
         let folder = tempfile::tempdir().unwrap();
@@ -452,7 +481,7 @@ fn wave_sizes_change_no_bit_of_what_the_cpu_engine_trains() {
         done.trials
     };
     let expected = trained(1000);
-    assert_eq!(expected.len(), 8);
+    assert_eq!(expected.len(), 32);
     for most_members in [1, 2, 3, 7] {
         assert_eq!(trained(most_members), expected, "waves of {most_members}");
     }

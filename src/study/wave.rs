@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use super::{Event, Session, StudyError};
-use crate::engine::{EngineError, Part, Progress, Running, WaveSetup};
+use crate::engine::{EngineError, MemberSnapshot, Part, Progress, Running, WaveSetup};
 use crate::metrics;
 use crate::plan::Wave;
 use crate::store::{Checkpoint, CheckpointHeader, MemberHistory, WaveRecord};
@@ -15,6 +15,9 @@ const TELL_EVERY: Duration = Duration::from_millis(500);
 
 /// Training goes on at least this long between two pauses, however often checkpoints are asked for.
 const TRAIN_AT_LEAST: Duration = Duration::from_millis(10);
+
+/// Devices that may be lost while one wave trains; a driver that fails again and again is given up.
+const MOST_LOSSES: u32 = 3;
 
 /// All metrics of one part of the rows, in the order of [`metrics::NAMES`].
 pub type Metrics = [f64; metrics::NAMES.len()];
@@ -29,8 +32,8 @@ pub struct MemberOutcome {
     /// Over the rows of its fold that it was not trained on; `None` when it diverged, or when
     /// there are none.
     pub validation: Option<Metrics>,
-    /// Its parameters, where it is a refit that did not diverge.
-    pub weights: Option<Vec<f32>>,
+    /// Its last state, where it is a refit that did not diverge.
+    pub state: Option<MemberSnapshot>,
 }
 
 /// A wave that reached its end.
@@ -69,8 +72,44 @@ struct WaveRun<'w> {
 }
 
 impl Session<'_, '_, '_> {
-    /// Trains a wave, from `stored` if there is a checkpoint of it.
+    /// Trains a wave, from `stored` if there is a checkpoint of it. When the device is lost on the
+    /// way, it goes on from the last checkpoint on another.
     pub(super) fn train(
+        &mut self,
+        wave: &Wave,
+        epochs: u32,
+        mut stored: Option<Checkpoint>,
+    ) -> Result<WaveResult, StudyError> {
+        let mut losses = 0;
+        loop {
+            let lost = match self.train_once(wave, epochs, stored) {
+                Err(StudyError::Engine(lost @ EngineError::DeviceLost { .. })) => lost,
+                ended => return ended,
+            };
+            losses += 1;
+            if losses > MOST_LOSSES {
+                return Err(lost.into());
+            }
+            let refit = is_refit(&wave.members);
+            stored = self.checkpoint_of(wave.number, refit)?;
+            self.recover(&lost, stored.is_some())?;
+        }
+    }
+
+    /// Has the engine take another device, and says so.
+    fn recover(&mut self, lost: &EngineError, stored: bool) -> Result<(), StudyError> {
+        let now = self.study.engine.recover()?;
+        let from = if stored {
+            "its last checkpoint"
+        } else {
+            "its beginning"
+        };
+        let text = format!("{}; the wave goes on from {from} on {now}", lost.what());
+        self.control.observer.on(Event::Warning(&text));
+        Ok(())
+    }
+
+    fn train_once(
         &mut self,
         wave: &Wave,
         epochs: u32,
@@ -149,10 +188,7 @@ impl<'w> WaveRun<'w> {
         mut running: Box<dyn Running + 'w>,
         stored: Option<Checkpoint>,
     ) -> Result<Self, EngineError> {
-        let refit = wave
-            .members
-            .iter()
-            .any(|m| m.id.fold == crate::train::REFIT);
+        let refit = is_refit(&wave.members);
         let mut header = CheckpointHeader {
             wave: wave.number,
             refit,
@@ -271,14 +307,16 @@ impl<'w> WaveRun<'w> {
             self.evaluate(Part::Validation)?,
         );
         let (members, status) = (self.running.members(), self.running.status());
+        let states = if self.header.refit {
+            self.running.save()?
+        } else {
+            Vec::new()
+        };
+        let mut states = states.into_iter();
         let mut scores = BTreeMap::new();
         for (slot, member) in members.iter().enumerate() {
-            let weights = self
-                .header
-                .refit
-                .then(|| self.running.weights(slot))
-                .transpose()?;
-            scores.insert(member.id, (training[slot], validation[slot], weights));
+            let state = states.next();
+            scores.insert(member.id, (training[slot], validation[slot], state));
             let history = self
                 .histories
                 .entry(member.id)
@@ -288,13 +326,13 @@ impl<'w> WaveRun<'w> {
             history.diverged |= status[slot].diverged || training[slot].is_none();
         }
         let outcome = |member: &Member| {
-            let (training, validation, weights) = scores.remove(&member.id).unwrap_or_default();
+            let (training, validation, state) = scores.remove(&member.id).unwrap_or_default();
             let history = self.histories.remove(&member.id);
             MemberOutcome {
                 history: history.expect("every member has a history"),
                 training,
                 validation,
-                weights,
+                state,
             }
         };
         Ok(self.wave.members.iter().map(outcome).collect())
@@ -343,6 +381,10 @@ fn wave_record(
         evaluate_s: header.evaluate_s,
         wall_s: header.wall_s,
     }
+}
+
+fn is_refit(members: &[Member]) -> bool {
+    members.iter().any(|m| m.id.fold == crate::train::REFIT)
 }
 
 /// All members do the same work: they differ in nothing but the learning rate.

@@ -80,6 +80,8 @@ pub struct Hyperparameters {
     pub optimizer: Optimizer,
     /// Activation of the hidden layers.
     pub activation: Activation,
+    /// Share of each hidden layer's units that a step drops, in [0, 1).
+    pub dropout: f64,
 }
 
 impl Hyperparameters {
@@ -94,6 +96,7 @@ impl Hyperparameters {
                 epsilon: 1.0,
             },
             activation: Activation::Identity,
+            dropout: 0.0,
         }
     }
 
@@ -105,6 +108,7 @@ impl Hyperparameters {
             batch_size: batch_size.expect("batch sizes are limited by the training rows"),
             optimizer: optimizer(assignment),
             activation: activation(assignment.text("activation")),
+            dropout: assignment.f64("dropout"),
         }
     }
 }

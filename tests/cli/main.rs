@@ -14,6 +14,7 @@ mod commands;
 mod desk;
 mod disk;
 mod formats;
+mod network;
 mod records;
 mod refusals;
 mod repeatable;

@@ -110,6 +110,21 @@ fn a_kill_after_a_checkpoint_goes_on_from_it() {
     check_same_records(&desk, "whole", "run");
 }
 
+/// Running statistics and the steps that dropout's masks depend on are in the checkpoint.
+#[test]
+fn batch_norm_and_dropout_go_on_from_a_checkpoint() {
+    let desk = Desk::new();
+    let regularised = format!("{LONG} --set batch_norm=false,true --set dropout=0.3");
+    desk.sweep(&format!("{regularised} --out whole")).succeeds();
+    let mut child = desk.spawn_sweep(&format!("{regularised} {OFTEN} --out run"));
+    assert!(desk.wait_for(CHECKPOINT, &mut child));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(!desk.exists("run/summary.json"));
+    desk.sweep("--out run --resume").succeeds();
+    check_same_records(&desk, "whole", "run");
+}
+
 /// A run of [`LONG`] that was stopped with Ctrl-C after its first checkpoint.
 fn interrupted(desk: &Desk) -> Outcome {
     let sweep = format!("{LONG} {OFTEN} --out run");

@@ -242,6 +242,47 @@ fn every_way_to_write_a_range() {
 }
 
 #[test]
+fn batch_norm_and_dropout_are_swept() {
+    let desk = Desk::new();
+    let sweep = "--data iris --epochs 8 --hidden 16x8 --set learning_rate=0.03 \
+                 --set optimizer=adam --set batch_size=16 --set batch_norm=false,true \
+                 --set dropout=0,0.2";
+    desk.sweep(&format!("{sweep} --out run"))
+        .succeeds()
+        .prints(&["batch_norm", "dropout", "4 trials, 12 members: 4 complete"]);
+    let trials = desk.json_lines("run/trials.jsonl");
+    let params: Vec<String> = trials.iter().map(|t| t["params"].to_string()).collect();
+    assert_eq!(
+        params,
+        [
+            r#"{"batch_norm":false,"dropout":0.0}"#,
+            r#"{"batch_norm":false,"dropout":0.2}"#,
+            r#"{"batch_norm":true,"dropout":0.0}"#,
+            r#"{"batch_norm":true,"dropout":0.2}"#,
+        ]
+    );
+    // 4-16-8-3: gamma and beta in place of the biases of 16 and 8 units.
+    let parameters: Vec<u64> = trials
+        .iter()
+        .map(|t| t["parameters"].as_u64().unwrap())
+        .collect();
+    assert_eq!(parameters, [243, 243, 267, 267]);
+    let losses: Vec<&Value> = trials.iter().map(|t| &t["curves"]["train_loss"]).collect();
+    for (i, loss) in losses.iter().enumerate() {
+        assert!(!losses[..i].contains(loss), "trial {i} is like another");
+    }
+    let flops: Vec<&Value> = trials.iter().map(|t| &t["flops"]).collect();
+    assert_eq!(flops, [flops[0]; 4]);
+    let waves = desk.json_lines("run/waves.jsonl");
+    assert_eq!(
+        waves.len(),
+        2,
+        "a cohort without batch norm and one with it"
+    );
+    desk.run("report run").succeeds();
+}
+
+#[test]
 fn a_linear_model_has_no_hidden_layer() {
     let desk = Desk::new();
     desk.write(

@@ -3,6 +3,7 @@
 use pulp::Arch;
 
 use super::real::Real;
+use super::simd::dispatch;
 use crate::train::Activation;
 
 /// `z = f(z + bias)` for `[rows][bias.len()]` values, in place; no activation is the identity.
@@ -37,7 +38,8 @@ fn sigmoid<T: Real>(x: T) -> T {
 
 #[inline(always)]
 fn map_rows<T: Real>(arch: Arch, z: &mut [T], bias: &[T], f: impl Fn(T) -> T) {
-    arch.dispatch(
+    dispatch(
+        arch,
         #[inline(always)]
         || {
             for row in z.chunks_exact_mut(bias.len()) {
@@ -51,7 +53,8 @@ fn map_rows<T: Real>(arch: Arch, z: &mut [T], bias: &[T], f: impl Fn(T) -> T) {
 
 #[inline(always)]
 fn zip<T: Real>(arch: Arch, dh: &mut [T], h: &[T], f: impl Fn(T, T) -> T) {
-    arch.dispatch(
+    dispatch(
+        arch,
         #[inline(always)]
         || {
             for (d, &h) in dh.iter_mut().zip(h) {

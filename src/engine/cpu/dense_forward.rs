@@ -2,29 +2,26 @@
 
 use pulp::Arch;
 
-use super::activation::bias_activation;
 use super::matrix::{Matrix, product};
 use super::real::Real;
-use crate::train::{Activation, DenseLayer};
+use crate::train::DenseLayer;
 
-/// `out = f(x W + b)`, overwritten.
+/// `z = x W`, overwritten; the bias, or batch norm's beta, is added by the activation's pass.
 ///
-/// `x` is `[rows][inputs]`, `parameters` the member's arena, `out` `[rows][outputs]`.
+/// `x` is `[rows][inputs]`, `parameters` the member's arena, `z` `[rows][outputs]`.
 pub fn dense_forward<T: Real>(
     arch: Arch,
-    out: &mut [T],
+    z: &mut [T],
     x: &[T],
     parameters: &[T],
     layer: &DenseLayer,
-    activation: Activation,
 ) {
-    let rows = out.len() / layer.outputs;
+    let rows = z.len() / layer.outputs;
     let weights = &parameters[layer.weights.clone()];
     product(
         arch,
-        out,
+        z,
         Matrix::new(x, rows, layer.inputs),
         Matrix::new(weights, layer.inputs, layer.outputs),
     );
-    bias_activation(arch, out, &parameters[layer.bias.clone()], activation);
 }

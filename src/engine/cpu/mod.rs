@@ -5,14 +5,18 @@
 //! on its neighbours, since one thread does all of it.
 
 mod activation;
+mod batch_norm_backward;
+mod batch_norm_forward;
 mod dense_backward_input;
 mod dense_backward_weights;
 mod dense_forward;
 mod description;
+mod dropout;
 mod gather;
 mod matrix;
 mod network;
 mod real;
+mod simd;
 mod softmax_cross_entropy;
 mod tile_product;
 mod update;
@@ -29,9 +33,11 @@ use super::{AdapterDescription, Engine, EngineError, Running, WaveSetup};
 use crate::plan::Limits;
 use crate::train::Shape;
 
+pub use dropout::Dropout;
 pub use gather::ScaledFeatures;
-pub use network::{Network, Workspace};
+pub use network::{Batch, Network, Workspace};
 pub use real::Real;
+pub use update::update;
 
 /// Bytes and members that are enough for a wave: more would only take memory, and memory shall not
 /// grow with the number of trials.
@@ -83,8 +89,9 @@ impl<T: Real> Engine for CpuEngine<T> {
     }
 
     fn capacity(&self, shape: &Shape, batch: usize) -> Result<u64, EngineError> {
-        // Parameters and two moments; the largest optimizer is assumed.
-        let member = shape.parameters() as u64 * 3 * size_of::<T>() as u64;
+        // Parameters, running statistics and two moments; the largest optimizer is assumed.
+        let values = shape.parameters() as u64 * 3 + shape.running() as u64;
+        let member = values * size_of::<T>() as u64;
         let threads = self.threads.current_num_threads() as u64;
         let scratch = Workspace::<T>::bytes(shape, batch).saturating_mul(threads);
         let available = description::available_bytes();

@@ -2,14 +2,16 @@
 
 use serde::Deserialize;
 
+use super::dropout::Dropout;
 use super::gather::ScaledFeatures;
-use super::network::{Network, Workspace};
+use super::network::{Batch, Network, Workspace};
 use super::real::Real;
 use super::update::update;
 use crate::data::{FeatureValues, Features, Scaling};
 use crate::train::{Activation, Hyperparameters, Optimizer, Shape};
 
 mod members;
+mod regularised;
 mod resynchronised;
 
 /// Asserts that two lists agree within `tolerance` times the largest magnitude in `expected`.
@@ -147,23 +149,28 @@ fn optimizers_agree_with_pytorch_in_f32() {
     check_optimizers::<f32>(2e-5);
 }
 
+/// Lists over layers; without batch norm the last two are absent.
 #[derive(Deserialize)]
 struct Layers {
     weights: Vec<Vec<Vec<f64>>>,
     biases: Vec<Vec<f64>>,
+    #[serde(default)]
+    gammas: Vec<Vec<f64>>,
+    #[serde(default)]
+    betas: Vec<Vec<f64>>,
 }
 
 impl Layers {
     /// In the layout of the parameter arena.
     fn flat(&self) -> Vec<f64> {
-        let layer = |(w, b): (&Vec<Vec<f64>>, &Vec<f64>)| -> Vec<f64> {
-            w.iter().flatten().chain(b).copied().collect()
-        };
-        self.weights
-            .iter()
-            .zip(&self.biases)
-            .flat_map(layer)
-            .collect()
+        let mut flat = Vec::new();
+        for (l, weights) in self.weights.iter().enumerate() {
+            flat.extend(weights.iter().flatten());
+            flat.extend(&self.biases[l]);
+            flat.extend(self.gammas.get(l).into_iter().flatten());
+            flat.extend(self.betas.get(l).into_iter().flatten());
+        }
+        flat
     }
 }
 
@@ -203,13 +210,12 @@ fn check_networks<T: Real>(tolerance: f64) {
         let rows: Vec<u32> = (0..).take(case.targets.len()).collect();
         let parameters: Vec<T> = case.layers.flat().into_iter().map(T::from_f64).collect();
         let mut workspace = Workspace::new(&shape, rows.len());
-        let loss = workspace.loss_and_gradients(
-            &parameters,
-            &unscaled(&features),
-            &case.targets,
-            &rows,
-            case.activation,
-        );
+        let batch = Batch {
+            features: &unscaled(&features),
+            targets: &case.targets,
+            rows: &rows,
+        };
+        let loss = workspace.loss_and_gradients(&parameters, batch, case.activation, None);
         let mean = loss / rows.len() as f64;
         assert_close(
             &format!("{} loss", case.name),
@@ -279,18 +285,25 @@ fn check_trajectories<T: Real>(tolerance: f64) {
             batch_size: case.batch_size,
             optimizer: optimizer(&case.optimizer, case.settings),
             activation: case.activation,
+            dropout: 0.0,
         };
         let mut workspace = Workspace::new(&shape, case.batch_size);
         let mut network = Network {
             parameters: case.initial.flat().into_iter().map(T::from_f64).collect(),
             moments: vec![vec![T::ZERO; shape.parameters()]; hyperparameters.optimizer.moments()],
+            running: Vec::new(),
             steps: 0,
+        };
+        let batch = |rows| Batch {
+            features: &scaled,
+            targets: &case.targets,
+            rows,
         };
         for (number, epoch) in case.epochs.iter().enumerate() {
             let mut loss = 0.0;
             for rows in epoch.order.chunks(case.batch_size) {
-                let (targets, settings) = (&case.targets, &hyperparameters);
-                loss += workspace.step(&mut network, &scaled, targets, rows, settings, |_| true);
+                let settings = &hyperparameters;
+                loss += workspace.step(&mut network, batch(rows), settings, [0; 2], |_| true);
             }
             let what = format!("{} epoch {number}", case.name);
             let mean = loss / epoch.order.len() as f64;
@@ -303,13 +316,7 @@ fn check_trajectories<T: Real>(tolerance: f64) {
             assert_close(&what, &network.parameters, &epoch.layers.flat(), tolerance);
         }
         let rows: Vec<u32> = (0..).take(case.targets.len()).collect();
-        let evaluation = workspace.evaluate(
-            &network.parameters,
-            &scaled,
-            &case.targets,
-            &rows,
-            case.activation,
-        );
+        let evaluation = workspace.evaluate(&network, batch(&rows), case.activation);
         let mean = evaluation.loss_sum / rows.len() as f64;
         assert_close(
             &format!("{} final", case.name),
@@ -334,8 +341,13 @@ fn training_agrees_with_pytorch_in_f32() {
     check_trajectories::<f32>(2e-4);
 }
 
-#[test]
-fn gradients_agree_with_finite_differences() {
+/// Checks all gradients of a network against central differences of the mean loss.
+fn check_finite_differences(
+    shape: &Shape,
+    activation: Activation,
+    dropout: Option<Dropout<f64>>,
+    step: f64,
+) {
     let rows: Vec<Vec<f64>> = (0..7)
         .map(|row| {
             (0..3)
@@ -344,36 +356,45 @@ fn gradients_agree_with_finite_differences() {
         })
         .collect();
     let features = features(&rows);
-    let scaled = unscaled::<f64>(&features);
-    let (targets, order) = ([0, 1, 2, 3, 0, 1, 2], [6, 0, 3, 1, 5]);
-    for hidden in [vec![], vec![5], vec![4, 6], vec![3, 1, 4]] {
-        for activation in [Activation::Tanh, Activation::Sigmoid, Activation::Identity] {
-            let shape = Shape::new(3, &hidden, 4);
-            let mut workspace = Workspace::new(&shape, order.len());
-            let mut parameters: Vec<f64> = (0..shape.parameters())
-                .map(|i| (i as f64 * 1.7).sin() * 0.6)
-                .collect();
-            let mut loss = |parameters: &[f64]| {
-                let sum =
-                    workspace.loss_and_gradients(parameters, &scaled, &targets, &order, activation);
-                (sum / order.len() as f64, workspace.gradients().to_vec())
-            };
-            let (_, gradients) = loss(&parameters);
-            let step = 1e-5;
-            for i in 0..parameters.len() {
-                let value = parameters[i];
-                parameters[i] = value + step;
-                let above = loss(&parameters).0;
-                parameters[i] = value - step;
-                let below = loss(&parameters).0;
-                parameters[i] = value;
-                let difference = (above - below) / (2.0 * step);
-                let error = (difference - gradients[i]).abs();
-                assert!(
-                    error < 1e-9,
-                    "{shape} {activation:?} parameter {i}: {error:e}"
-                );
-            }
+    let batch = Batch {
+        features: &unscaled::<f64>(&features),
+        targets: &[0, 1, 2, 3, 0, 1, 2],
+        rows: &[6, 0, 3, 1, 5],
+    };
+    let mut workspace = Workspace::new(shape, batch.rows.len());
+    let mut parameters: Vec<f64> = (0..shape.parameters())
+        .map(|i| (i as f64 * 1.7).sin() * 0.6)
+        .collect();
+    let mut loss = |parameters: &[f64]| {
+        let sum = workspace.loss_and_gradients(parameters, batch, activation, dropout);
+        let mean = sum / batch.rows.len() as f64;
+        (mean, workspace.gradients().to_vec())
+    };
+    let (_, gradients) = loss(&parameters);
+    for i in 0..parameters.len() {
+        let value = parameters[i];
+        parameters[i] = value + step;
+        let above = loss(&parameters).0;
+        parameters[i] = value - step;
+        let below = loss(&parameters).0;
+        parameters[i] = value;
+        let difference = (above - below) / (2.0 * step);
+        let error = (difference - gradients[i]).abs();
+        assert!(
+            error < 1e-9,
+            "{shape} {activation:?} {dropout:?} parameter {i}: {error:e}"
+        );
+    }
+}
+
+const SMOOTH: [Activation; 3] = [Activation::Tanh, Activation::Sigmoid, Activation::Identity];
+const HIDDEN: [&[u64]; 4] = [&[], &[5], &[4, 6], &[3, 1, 4]];
+
+#[test]
+fn gradients_agree_with_finite_differences() {
+    for hidden in HIDDEN {
+        for activation in SMOOTH {
+            check_finite_differences(&Shape::new(3, hidden, 4), activation, None, 1e-5);
         }
     }
 }

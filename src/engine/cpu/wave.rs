@@ -7,7 +7,7 @@ use rayon::ThreadPool;
 use rayon::prelude::*;
 
 use super::gather::ScaledFeatures;
-use super::network::{Network, Workspace};
+use super::network::{Batch, Network, Workspace};
 use super::real::Real;
 use crate::engine::{
     EngineError, Evaluation, MemberSnapshot, MemberStatus, Part, Progress, Running, TrainingData,
@@ -15,7 +15,8 @@ use crate::engine::{
 };
 use crate::seed::Seed;
 use crate::train::{
-    DIVERGED_CROSS_ENTROPY, Member, MemberId, Shape, initial_parameters, row_order,
+    DIVERGED_CROSS_ENTROPY, Member, MemberId, Shape, dropout_key, initial_parameters,
+    initial_running, row_order,
 };
 
 /// One member and how far it is.
@@ -52,10 +53,11 @@ impl<'r, T: Real> CpuWave<'r, T> {
                 (repeat, parameters)
             })
             .collect();
+        let running = initial_running(setup.shape);
         let slots = setup
             .members
             .iter()
-            .map(|member| Slot::new(*member, &initial[&member.id.repeat]))
+            .map(|member| Slot::new(*member, &initial[&member.id.repeat], &running))
             .collect();
         let batch = setup.members.iter().map(|m| m.hyperparameters.batch_size);
         let rows = batch.max().unwrap_or(0);
@@ -75,7 +77,7 @@ impl<'r, T: Real> CpuWave<'r, T> {
     /// One epoch of every live member that has finished exactly `epoch` epochs.
     fn train_epoch(&mut self, epoch: u32, pause: &(dyn Fn() -> bool + Sync)) {
         let orders = self.orders(epoch);
-        let (scaled, workspaces) = (&self.scaled, &self.workspaces);
+        let (scaled, workspaces, seed) = (&self.scaled, &self.workspaces, self.seed);
         let targets = &self.data.dataset.targets;
         let slots = &mut self.slots;
         self.threads.install(|| {
@@ -85,9 +87,14 @@ impl<'r, T: Real> CpuWave<'r, T> {
                 .filter(|slot| slot.epoch == epoch && !slot.diverged)
                 .for_each(|slot| {
                     let id = slot.member.id;
-                    let order = &orders[&(id.repeat, id.fold)];
+                    let epoch = Batch {
+                        features: &scaled[&id.fold],
+                        targets,
+                        rows: &orders[&(id.repeat, id.fold)],
+                    };
+                    let key = dropout_key(seed, id.repeat, id.fold);
                     let mut workspace = thread_workspace(workspaces);
-                    slot.train_epoch(&mut workspace, &scaled[&id.fold], targets, order, pause);
+                    slot.train_epoch(&mut workspace, epoch, key, pause);
                 });
         });
     }
@@ -117,10 +124,11 @@ impl<'r, T: Real> CpuWave<'r, T> {
 }
 
 impl<T: Real> Slot<T> {
-    fn new(member: Member, initial: &[f32]) -> Self {
+    fn new(member: Member, initial: &[f32], running: &[f32]) -> Self {
+        let moments = member.hyperparameters.optimizer.moments();
         Self {
             member,
-            network: Network::new(initial, member.hyperparameters.optimizer.moments()),
+            network: Network::new(initial, running, moments),
             samples: 0,
             epoch: 0,
             cursor: 0,
@@ -130,15 +138,15 @@ impl<T: Real> Slot<T> {
         }
     }
 
+    /// Goes on with an epoch: all its rows in the order of their visit.
     fn train_epoch(
         &mut self,
         workspace: &mut Workspace<T>,
-        features: &ScaledFeatures<'_, T>,
-        targets: &[u32],
-        order: &[u32],
+        epoch: Batch<'_, T>,
+        dropout_key: [u32; 2],
         pause: &(dyn Fn() -> bool + Sync),
     ) {
-        let hyperparameters = self.member.hyperparameters;
+        let (hyperparameters, order) = (self.member.hyperparameters, epoch.rows);
         while self.cursor < order.len() {
             if pause() {
                 return;
@@ -147,8 +155,8 @@ impl<T: Real> Slot<T> {
             let rows = &order[self.cursor..end];
             // A comparison that NaN fails.
             let sound = |loss: f64| loss <= DIVERGED_CROSS_ENTROPY * rows.len() as f64;
-            let network = &mut self.network;
-            let loss = workspace.step(network, features, targets, rows, &hyperparameters, sound);
+            let (network, batch) = (&mut self.network, Batch { rows, ..epoch });
+            let loss = workspace.step(network, batch, &hyperparameters, dropout_key, sound);
             self.loss_sum += loss;
             self.cursor = end;
             if !sound(loss) {
@@ -170,6 +178,7 @@ impl<T: Real> Slot<T> {
             id: self.member.id,
             parameters: rounded(&self.network.parameters),
             moments: self.network.moments.iter().map(rounded).collect(),
+            running: rounded(&self.network.running),
             steps: self.network.steps,
             samples: self.samples,
             epoch: self.epoch,
@@ -187,6 +196,7 @@ impl<T: Real> Slot<T> {
             network: Network {
                 parameters: exact(&snapshot.parameters),
                 moments: snapshot.moments.iter().map(exact).collect(),
+                running: exact(&snapshot.running),
                 steps: snapshot.steps,
             },
             samples: snapshot.samples,
@@ -237,17 +247,14 @@ impl<T: Real> Running for CpuWave<'_, T> {
             }
             let id = slot.member.id;
             let fold = data.fold(id);
-            let rows = part.rows(fold);
+            let batch = Batch {
+                features: &scaled[&id.fold],
+                targets: &data.dataset.targets,
+                rows: part.rows(fold),
+            };
             let activation = slot.member.hyperparameters.activation;
-            let (features, targets) = (&scaled[&id.fold], &data.dataset.targets);
             let mut workspace = thread_workspace(workspaces);
-            Some(workspace.evaluate(
-                &slot.network.parameters,
-                features,
-                targets,
-                rows,
-                activation,
-            ))
+            Some(workspace.evaluate(&slot.network, batch, activation))
         };
         let slots = &self.slots;
         Ok(self

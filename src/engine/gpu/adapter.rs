@@ -334,7 +334,7 @@ mod tests {
         };
         for (compute, limits, named, value, needed) in [
             (false, &enough, "COMPUTE_SHADERS", 0, 1),
-            (true, &fewer_buffers, "storage buffers", 4, 8),
+            (true, &fewer_buffers, "storage buffers", 4, 10),
             (true, &less_memory, "workgroup memory", 16_383, 16_384),
             (
                 true,

@@ -25,6 +25,8 @@ pub struct GpuDevice {
     pub description: AdapterDescription,
     /// What the adapter is made of.
     pub kind: AdapterKind,
+    /// What it was opened on.
+    pub adapter: GpuAdapter,
     troubles: Arc<Troubles>,
 }
 
@@ -62,6 +64,7 @@ impl GpuDevice {
             features,
             description: described.description(),
             kind: described.kind(),
+            adapter: described.clone(),
         })
     }
 

@@ -1,13 +1,14 @@
 //! The engine of a GPU adapter.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::adapter::AdapterKind;
+use super::adapter::{AdapterKind, GpuAdapter, enumerate};
 use super::device::GpuDevice;
 use super::kernels::Checks;
 use super::layered::{Kernels, LayeredWave, Tiles, feature_bytes, predicted_bytes};
 use super::shader::{Source, TileShape};
+use super::split;
 use crate::data::{Dataset, FeatureValues};
 use crate::engine::{AdapterDescription, Engine, EngineError, Running, WaveSetup};
 use crate::plan::{BufferLayout, Footprint, Limits};
@@ -22,6 +23,8 @@ pub struct Options {
     pub tiles: Tiles,
     /// Gradients go to buffers of their own, and a kernel of its own updates from them.
     pub arena: bool,
+    /// Bytes that the buffers of a wave may take; what is beyond counts as no room. For tests.
+    pub most_bytes: Option<u64>,
 }
 
 impl Options {
@@ -41,6 +44,7 @@ impl Options {
             checks: Checks::Off,
             tiles: Tiles { rows, weights },
             arena: false,
+            most_bytes: None,
         }
     }
 }
@@ -48,22 +52,37 @@ impl Options {
 /// Trains waves on one GPU.
 #[derive(Debug)]
 pub struct GpuEngine {
-    gpu: GpuDevice,
     options: Options,
     limits: Limits,
+    layout: BufferLayout,
+    opened: Mutex<Opened>,
+}
+
+/// A device and what was compiled for it. Waves share it; a lost one is replaced.
+#[derive(Clone, Debug)]
+struct Opened {
+    gpu: Arc<GpuDevice>,
     /// Kernels by how features are stored, compiled when first needed.
-    kernels: Mutex<BTreeMap<Source, Arc<Kernels>>>,
+    kernels: BTreeMap<Source, Arc<Kernels>>,
+}
+
+impl Opened {
+    fn new(gpu: GpuDevice) -> Self {
+        Self {
+            gpu: Arc::new(gpu),
+            kernels: BTreeMap::new(),
+        }
+    }
 }
 
 impl GpuEngine {
     /// An engine on an open device.
     pub fn new(gpu: GpuDevice, options: Options) -> Self {
-        let limits = limits(&gpu, options);
         Self {
-            gpu,
             options,
-            limits,
-            kernels: Mutex::default(),
+            limits: limits(&gpu, options),
+            layout: layout(&gpu, options),
+            opened: Mutex::new(Opened::new(gpu)),
         }
     }
 
@@ -73,9 +92,14 @@ impl GpuEngine {
         self
     }
 
-    /// The device it works on.
-    pub fn device(&self) -> &GpuDevice {
-        &self.gpu
+    /// The device it works on now.
+    pub fn device(&self) -> Arc<GpuDevice> {
+        Arc::clone(&self.opened().gpu)
+    }
+
+    fn opened(&self) -> MutexGuard<'_, Opened> {
+        // What is in there is never half done.
+        self.opened.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Puts a wave on the adapter.
@@ -91,39 +115,30 @@ impl GpuEngine {
             FeatureValues::F32(_) => Source::FeaturesF32,
             FeatureValues::U8(_) => Source::FeaturesU8,
         };
-        let kernels = self.kernels(source)?;
-        let (layout, tiles) = (self.layout(), self.options.tiles);
-        LayeredWave::new(&self.gpu, kernels, wave, layout, tiles)
+        let (gpu, kernels) = self.compiled(source)?;
+        LayeredWave::new(gpu, kernels, wave, self.layout, self.options)
     }
 
     /// Bytes that a wave will take on the adapter, dataset and lists included.
     pub fn predicted_bytes(&self, wave: &WaveSetup<'_>) -> u64 {
-        predicted_bytes(wave, self.layout(), self.options.tiles)
+        predicted_bytes(wave, self.layout, self.options.tiles)
     }
 
-    fn layout(&self) -> BufferLayout {
-        layout(&self.gpu, self.options)
-    }
-
-    /// Compiles the kernels for features that are stored like this, once.
-    fn kernels(&self, source: Source) -> Result<Arc<Kernels>, EngineError> {
-        let mut kernels = self.kernels.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(compiled) = kernels.get(&source) {
-            return Ok(Arc::clone(compiled));
+    /// The device, with the kernels for features that are stored like this.
+    fn compiled(&self, source: Source) -> Result<(Arc<GpuDevice>, Arc<Kernels>), EngineError> {
+        let mut opened = self.opened();
+        let gpu = Arc::clone(&opened.gpu);
+        if let Some(compiled) = opened.kernels.get(&source) {
+            return Ok((gpu, Arc::clone(compiled)));
         }
-        let Options {
-            checks,
-            tiles,
-            arena,
-        } = self.options;
-        let compiled = Arc::new(Kernels::compile(&self.gpu, checks, tiles, source, arena));
-        self.gpu.check()?;
-        kernels.insert(source, Arc::clone(&compiled));
-        Ok(compiled)
+        let compiled = Arc::new(Kernels::compile(&gpu, &self.options, source));
+        gpu.check()?;
+        opened.kernels.insert(source, Arc::clone(&compiled));
+        Ok((gpu, compiled))
     }
 
     fn name(&self) -> String {
-        self.gpu.description.name.clone()
+        self.device().description.name.clone()
     }
 }
 
@@ -133,6 +148,7 @@ impl Engine for GpuEngine {
             checks,
             tiles,
             arena,
+            ..
         } = self.options;
         let variants = [
             ("tile_rows", tiles.rows.name()),
@@ -149,7 +165,7 @@ impl Engine for GpuEngine {
                 .map(|(name, value)| (name.to_owned(), value))
                 .into_iter()
                 .collect(),
-            ..self.gpu.description.clone()
+            ..self.device().description.clone()
         }
     }
 
@@ -159,7 +175,7 @@ impl Engine for GpuEngine {
 
     fn check_data(&self, dataset: &Dataset) -> Result<(), EngineError> {
         let bytes = feature_bytes(&dataset.features);
-        let available = self.layout().most_buffer_bytes;
+        let available = self.layout.most_buffer_bytes;
         if bytes > available {
             return Err(EngineError::DataTooLarge {
                 data: dataset.name.clone(),
@@ -172,9 +188,9 @@ impl Engine for GpuEngine {
     }
 
     fn capacity(&self, shape: &Shape, batch: usize) -> Result<u64, EngineError> {
-        let each = Footprint::new(shape, &Hyperparameters::largest(batch), Some(self.layout()));
+        let each = Footprint::new(shape, &Hyperparameters::largest(batch), Some(self.layout));
         let available = self.limits.most_bytes;
-        let most_buffer = self.layout().most_buffer_bytes;
+        let most_buffer = self.layout.most_buffer_bytes;
         if each.largest() > most_buffer || each.total() > available {
             return Err(EngineError::TooLarge {
                 shape: shape.clone(),
@@ -192,9 +208,51 @@ impl Engine for GpuEngine {
         Ok(by_buffer.min(by_memory).min(self.limits.most_members))
     }
 
-    fn start<'r>(&'r self, wave: WaveSetup<'r>) -> Result<Box<dyn Running + 'r>, EngineError> {
-        Ok(Box::new(self.layered(wave)?))
+    fn recover(&self) -> Result<String, EngineError> {
+        let lost = self.device();
+        let gpu = reopened(&lost)?;
+        // A plan is kept to: what was planned for the old adapter must fit the new one.
+        let found = layout(&gpu, self.options).most_buffer_bytes;
+        if found < self.layout.most_buffer_bytes {
+            return Err(EngineError::AdapterLacks {
+                adapter: gpu.description.name,
+                what: "bytes a buffer".to_owned(),
+                value: found,
+                needed: self.layout.most_buffer_bytes,
+            });
+        }
+        let name = gpu.description.name.clone();
+        *self.opened() = Opened::new(gpu);
+        Ok(name)
     }
+
+    fn start<'r>(&'r self, wave: WaveSetup<'r>) -> Result<Box<dyn Running + 'r>, EngineError> {
+        split::start(self, wave)
+    }
+}
+
+/// A new device: on the same adapter if it is still there, else on the first that can be used and
+/// computes on the same kind of thing.
+fn reopened(lost: &GpuDevice) -> Result<GpuDevice, EngineError> {
+    let known = |a: &GpuAdapter| (a.backend().to_owned(), a.name().to_owned(), a.pci_id());
+    let (was, kind) = (known(&lost.adapter), lost.kind);
+    let mut usable: Vec<GpuAdapter> = enumerate()
+        .into_iter()
+        .filter(|a| a.refusal().is_none())
+        .filter(|a| (a.kind() == AdapterKind::Software) == (kind == AdapterKind::Software))
+        .collect();
+    usable.sort_by_key(|a| known(a) != was);
+    let mut error = lost.check().err();
+    for adapter in usable {
+        match adapter.open() {
+            Ok(gpu) => return Ok(gpu),
+            Err(reason) => error = Some(reason),
+        }
+    }
+    Err(error.unwrap_or_else(|| EngineError::DeviceLost {
+        adapter: lost.description.name.clone(),
+        reason: "no other adapter is here".to_owned(),
+    }))
 }
 
 fn layout(gpu: &GpuDevice, options: Options) -> BufferLayout {

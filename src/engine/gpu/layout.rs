@@ -6,7 +6,7 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use crate::train::{Activation, DenseLayer, Hyperparameters, Optimizer};
+use crate::train::{Activation, DenseLayer, Hyperparameters, Optimizer, dropout_threshold};
 
 /// `vec4`s that a row of this many values takes.
 pub fn vec4s(values: usize) -> u32 {
@@ -171,6 +171,8 @@ impl LayerData {
         let output_stride = vec4s(layer.outputs);
         let bias = u32::from(!layer.bias.is_empty());
         let inputs = u32::try_from(layer.inputs).expect("widths are u32");
+        // Batch norm does what follows the product itself.
+        let ends = u32::from(!last && !layer.batch_norm());
         Self {
             inputs,
             outputs: u32::try_from(layer.outputs).expect("widths are u32"),
@@ -178,8 +180,8 @@ impl LayerData {
             output_stride,
             member_stride: (inputs + bias) * output_stride,
             bias,
-            activated: u32::from(!last),
-            dropped: u32::from(!last),
+            activated: ends,
+            dropped: ends,
             index: u32::try_from(index).expect("layers are few"),
             ..Self::default()
         }
@@ -187,13 +189,16 @@ impl LayerData {
 }
 
 impl MemberData {
-    /// The hyperparameters as kernels read them. Where the member's things are is still 0.
-    pub fn new(hyperparameters: &Hyperparameters) -> Self {
+    /// The hyperparameters as kernels read them, with the key of the member's dropout masks. Where
+    /// the member's things are is still 0.
+    pub fn new(hyperparameters: &Hyperparameters, dropout_key: [u32; 2]) -> Self {
         let shared = Self {
             learning_rate: hyperparameters.learning_rate as f32,
             batch_size: u32::try_from(hyperparameters.batch_size).expect("batches are u32"),
             activation: activation_number(hyperparameters.activation),
-            dropout_scale: 1.0,
+            dropout_threshold: dropout_threshold(hyperparameters.dropout),
+            dropout_scale: (1.0 / (1.0 - hyperparameters.dropout)) as f32,
+            dropout_key,
             ..Self::default()
         };
         match hyperparameters.optimizer {

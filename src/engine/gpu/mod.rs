@@ -10,6 +10,7 @@ mod layered;
 mod layout;
 mod quiet;
 mod shader;
+mod split;
 mod transfer;
 
 #[cfg(test)]
@@ -18,4 +19,7 @@ mod tests;
 pub use adapter::{AdapterKind, GpuAdapter, enumerate};
 pub use device::GpuDevice;
 pub use engine::{GpuEngine, Options};
+pub use kernels::Checks;
+pub use layered::Tiles;
 pub use quiet::quiet_drivers;
+pub use shader::TileShape;

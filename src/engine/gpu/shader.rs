@@ -4,6 +4,8 @@
 use minijinja::syntax::SyntaxConfig;
 use minijinja::{Environment, context};
 
+use crate::train::{BATCH_NORM_EPSILON, BATCH_NORM_MOMENTUM, DIVERGED_CROSS_ENTROPY};
+
 /// How a product kernel cuts its result into tiles, in values.
 ///
 /// A workgroup makes `rows` x `columns` of the result, `inner` values of the inner dimension at a
@@ -82,6 +84,7 @@ macro_rules! templates {
 templates![
     "shared/activation.wgsl",
     "shared/apply_update.wgsl",
+    "shared/batch_norm.wgsl",
     "shared/dropout.wgsl",
     "shared/functions.wgsl",
     "shared/member.wgsl",
@@ -89,6 +92,10 @@ templates![
     "shared/softmax.wgsl",
     "shared/source.wgsl",
     "shared/state.wgsl",
+    "batch_norm_backward.wgsl",
+    "batch_norm_backward_statistics.wgsl",
+    "batch_norm_forward.wgsl",
+    "batch_norm_statistics.wgsl",
     "dense_backward_input.wgsl",
     "dense_backward_weights.wgsl",
     "dense_forward.wgsl",
@@ -130,7 +137,9 @@ pub fn render(kernel: &str, variant: Variant) -> String {
         TK4 => INNER / 4,
         RM => tile.thread_rows,
         THREADS => tile.threads(),
-        MOST_LOSS => format!("{:.1}", crate::train::DIVERGED_CROSS_ENTROPY),
+        MOST_LOSS => format!("{DIVERGED_CROSS_ENTROPY:.1}"),
+        NORM_EPSILON => format!("{BATCH_NORM_EPSILON:e}"),
+        NORM_MOMENTUM => format!("{BATCH_NORM_MOMENTUM:e}"),
         source => variant.source.name(),
         arena => variant.arena,
     };

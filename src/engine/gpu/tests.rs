@@ -1,7 +1,9 @@
 //! The layered engine on every adapter found: against the f64 oracle, and bit against bit.
 
+mod faults;
 mod layout;
 mod members;
+mod oracle;
 mod sweeps;
 
 use super::kernels::Checks;
@@ -22,6 +24,13 @@ fn adapters() -> Vec<(String, GpuAdapter)> {
     let names: Vec<&str> = named.iter().map(|(name, _)| name.as_str()).collect();
     println!("adapters: {names:?}");
     named
+}
+
+/// CI says that there must be one, so that a missing driver does not pass for a green run.
+#[test]
+fn an_adapter_is_found_where_one_is_expected() {
+    let expected = std::env::var_os("REGATTA_EXPECT_ADAPTER").is_some();
+    assert!(!expected || !adapters().is_empty(), "no GPU adapter here");
 }
 
 fn options() -> Options {
@@ -132,6 +141,13 @@ impl Made {
         }
     }
 
+    fn with_batch_norm(self, batch_norm: bool) -> Self {
+        Self {
+            shape: self.shape.with_batch_norm(batch_norm),
+            ..self
+        }
+    }
+
     fn setup<'r>(&'r self, members: &'r [Member]) -> WaveSetup<'r> {
         WaveSetup {
             data: TrainingData {
@@ -140,7 +156,7 @@ impl Made {
             },
             shape: &self.shape,
             members,
-            seed: Seed(3),
+            seed: SEED,
         }
     }
 
@@ -194,11 +210,15 @@ fn members(count: u64) -> Vec<Member> {
                     batch_size: [16, 1, 7, 33, 64][i % 5],
                     optimizer: optimizers()[i % 6],
                     activation: ACTIVATIONS[(i / 2) % 4],
+                    dropout: [0.0, 0.3, 0.0][i % 3],
                 },
             }
         })
         .collect()
 }
+
+/// Seed of all waves.
+const SEED: Seed = Seed(3);
 
 fn never() -> bool {
     false

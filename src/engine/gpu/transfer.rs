@@ -18,12 +18,23 @@ const UNIFORM: wgpu::BufferUsages = wgpu::BufferUsages::UNIFORM;
 pub struct Allocator<'g> {
     gpu: &'g GpuDevice,
     bytes: u64,
+    most: u64,
 }
 
 impl<'g> Allocator<'g> {
     /// Nothing is made yet.
     pub fn new(gpu: &'g GpuDevice) -> Self {
-        Self { gpu, bytes: 0 }
+        Self {
+            gpu,
+            bytes: 0,
+            most: u64::MAX,
+        }
+    }
+
+    /// Makes no more than this in all.
+    pub fn with_most(mut self, bytes: Option<u64>) -> Self {
+        self.most = bytes.unwrap_or(u64::MAX);
+        self
     }
 
     /// Bytes of all buffers so far.
@@ -78,7 +89,8 @@ impl<'g> Allocator<'g> {
             usage,
             mapped_at_creation: false,
         });
-        if pollster::block_on(out_of_memory.pop()).is_some() {
+        let refused = pollster::block_on(out_of_memory.pop()).is_some();
+        if refused || self.bytes + bytes > self.most {
             return Err(EngineError::OutOfMemory {
                 adapter: self.gpu.description.name.clone(),
                 what: what.to_owned(),
@@ -182,14 +194,16 @@ pub fn wait(gpu: &GpuDevice, submission: Option<wgpu::SubmissionIndex>) -> Resul
         submission_index: submission,
         timeout: None,
     });
+    let Err(error) = polled else {
+        return gpu.check();
+    };
+    // A submission to a lost device fails before its callback has said why.
+    let _ = gpu.device.poll(wgpu::PollType::Poll);
     gpu.check()?;
-    match polled {
-        Ok(_) => Ok(()),
-        Err(error) => Err(EngineError::Device {
-            adapter: gpu.description.name.clone(),
-            reason: error.to_string(),
-        }),
-    }
+    Err(EngineError::Device {
+        adapter: gpu.description.name.clone(),
+        reason: error.to_string(),
+    })
 }
 
 /// The bytes of a readback as values.

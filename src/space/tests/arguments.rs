@@ -177,10 +177,16 @@ const SETS: &[(&[&str], &[&str], &[&str])] = &[
         ],
         &["momentum=0.9", "optimizer=sgd"],
     ),
+    (&["l2=0.5"], &["--set l2=0.5: `l2` is known"], &["l2=0"]),
     (
-        &["dropout=0.5"],
-        &["--set dropout=0.5: `dropout` is known"],
-        &["dropout=0"],
+        &["dropout=1"],
+        &["--set dropout=1: `dropout` is 1", "from 0 to below 1"],
+        &["dropout=0.999"],
+    ),
+    (
+        &["batch_norm=1"],
+        &["--set batch_norm=1: `batch_norm` is 1", "true or false"],
+        &["batch_norm=false,true"],
     ),
     (
         &["layers=2"],

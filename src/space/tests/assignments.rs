@@ -33,6 +33,7 @@ fn an_empty_space_has_the_tables_defaults() {
         (only.f64("dropout"), only.text("init")),
         (0.0, "glorot_uniform")
     );
+    assert!(!only.bool("batch_norm"));
     assert_eq!(only.hidden(), [64]);
     assert_eq!(only.get("hidden"), Some(&ParameterValue::Widths(vec![64])));
 }
@@ -54,6 +55,18 @@ fn a_parameter_has_its_default_where_its_condition_does_not_hold() {
             ("adam", 0.0, false)
         ]
     );
+}
+
+#[test]
+fn dropout_and_batch_norm_are_swept_and_may_have_conditions() {
+    let trials = all("batch_norm = [false, true]\n\
+        dropout = { linear = [0.0, 0.5], points = 3, when = { batch_norm = false } }");
+    let found: Vec<_> = trials
+        .iter()
+        .map(|t| (t.bool("batch_norm"), t.f64("dropout")))
+        .collect();
+    let expected = [(false, 0.0), (false, 0.25), (false, 0.5), (true, 0.0)];
+    assert_eq!(found, expected);
 }
 
 #[test]

@@ -80,6 +80,13 @@ pub enum WeightsResult<'a> {
     },
     /// They are written here, slot after slot, in the layout of the weights.
     Gradients(Binding<'a>),
+    /// The same, by a kernel that also reads the parameters.
+    GradientsBeside {
+        /// Gradients, slot after slot, overwritten.
+        gradients: Binding<'a>,
+        /// Parameters, slot after slot.
+        weights: Binding<'a>,
+    },
 }
 
 impl<'a> Entries<'a> for WeightsResult<'a> {
@@ -87,6 +94,7 @@ impl<'a> Entries<'a> for WeightsResult<'a> {
         match self.clone() {
             Self::Updated { weights, moments } => vec![(first, weights), (9, moments)],
             Self::Gradients(gradients) => vec![(first, gradients)],
+            Self::GradientsBeside { gradients, weights } => vec![(first, gradients), (11, weights)],
         }
     }
 }

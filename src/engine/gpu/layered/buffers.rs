@@ -3,11 +3,13 @@
 use super::placement::Placement;
 use crate::data::{FeatureValues, Features};
 use crate::engine::gpu::GpuDevice;
+use crate::engine::gpu::engine::Options;
+use crate::engine::gpu::kernels::{batch_norm_forward, batch_norm_statistics};
 use crate::engine::gpu::layout::{Cursor, LayerData, MemberData, State, Tile, pad_rows};
 use crate::engine::gpu::shader::{Source, TileShape};
 use crate::engine::gpu::transfer::{Allocator, LEAST_BYTES};
 use crate::engine::{EngineError, TrainingData, WaveSetup};
-use crate::plan::{BufferLayout, LayerBytes};
+use crate::plan::{BufferLayout, LayerBytes, NormBytes};
 use crate::train::MemberId;
 
 /// Rows that the buffers of activations have at least, so that evaluations of few members are not
@@ -51,6 +53,41 @@ pub struct LayerBuffers {
     /// Gradients of the outputs; none for the last layer.
     pub output_gradients: Option<wgpu::Buffer>,
     /// Gradients of the weights, where they have a buffer of their own.
+    pub gradients: Option<wgpu::Buffer>,
+    /// The batch norm that follows the layer.
+    pub norm: Option<NormBuffers>,
+}
+
+/// The buffers of one batch norm.
+#[derive(Debug)]
+pub struct NormBuffers {
+    /// Uniform of `batch_norm_forward` in training, and of `batch_norm_backward`.
+    pub forward: wgpu::Buffer,
+    /// Uniform of `batch_norm_forward` in evaluation: without dropout.
+    pub evaluation: wgpu::Buffer,
+    /// Uniform of the kernels that make statistics and sums.
+    pub statistics_layer: wgpu::Buffer,
+    /// Uniform of kernels that take gamma and beta as a member's parameters.
+    pub scale_layer: wgpu::Buffer,
+    /// Workgroups that the units are cut into by `batch_norm_forward` and `batch_norm_backward`.
+    pub columns: u32,
+    /// Workgroups that the units are cut into by the kernels of statistics and sums.
+    pub statistics_columns: u32,
+    /// `vec4`s of a member in `scale` and `running`.
+    pub member_stride: u32,
+    /// Outputs of the dense layer, `[rows][units]`.
+    pub inputs: wgpu::Buffer,
+    /// `[slots][2][units]`: gamma, then beta.
+    pub scale: wgpu::Buffer,
+    /// Moment vectors of gamma and beta.
+    pub moments: wgpu::Buffer,
+    /// `[slots][2][units]`: running means, then variances.
+    pub running: wgpu::Buffer,
+    /// `[slots][2][units]`: means of the batch, then variances.
+    pub statistics: wgpu::Buffer,
+    /// `[slots][3][units]`: sums of the backward pass.
+    pub sums: wgpu::Buffer,
+    /// Gradients of gamma and beta, where they have a buffer of their own.
     pub gradients: Option<wgpu::Buffer>,
 }
 
@@ -110,9 +147,10 @@ impl WaveBuffers {
         setup: &WaveSetup<'_>,
         placement: &Placement,
         layout: BufferLayout,
-        tiles: Tiles,
+        options: &Options,
     ) -> Result<Self, EngineError> {
-        let mut make = Allocator::new(gpu);
+        let mut make = Allocator::new(gpu).with_most(options.most_bytes);
+        let tiles = options.tiles;
         let rows = placement.rows.max(LEAST_ROWS);
         let slots = placement.members.len() as u64;
         let sums = layer_bytes(setup, layout, rows);
@@ -153,20 +191,21 @@ fn layer_bytes(setup: &WaveSetup<'_>, layout: BufferLayout, rows: u32) -> Vec<La
     let mut sums = vec![LayerBytes::default(); layers.len()];
     for member in setup.members {
         let each = layout.member(setup.shape, &member.hyperparameters);
-        for (sum, bytes) in sums.iter_mut().zip(each) {
-            sum.weights += bytes.weights;
-            sum.moments += bytes.moments;
-            sum.gradients += bytes.gradients;
+        for (sum, bytes) in sums.iter_mut().zip(&each) {
+            sum.add(bytes);
         }
     }
-    for (l, (sum, layer)) in sums.iter_mut().zip(&layers).enumerate() {
+    for (sum, layer) in sums.iter_mut().zip(&layers) {
         let row = 4 * layer.outputs.next_multiple_of(4) as u64;
-        sum.outputs = u64::from(rows) * row;
-        sum.output_gradients = if l + 1 == layers.len() {
-            0
-        } else {
-            sum.outputs
-        };
+        let least = u64::from(rows) * row;
+        for bytes in [
+            &mut sum.outputs,
+            &mut sum.output_gradients,
+            &mut sum.norm.inputs,
+        ] {
+            // 0 where there is no such buffer.
+            *bytes = if *bytes > 0 { least } else { 0 };
+        }
     }
     sums
 }
@@ -177,24 +216,7 @@ pub fn predicted_bytes(setup: &WaveSetup<'_>, layout: BufferLayout, tiles: Tiles
     let rows = placement.rows.max(LEAST_ROWS);
     let least = |bytes: u64| bytes.max(LEAST_BYTES);
     let layers = layer_bytes(setup, layout, rows);
-    let last = layers.len() - 1;
-    let of_layers: u64 = layers
-        .iter()
-        .enumerate()
-        .map(|(l, b)| {
-            let optional = [
-                (b.output_gradients, l < last),
-                (b.gradients, layout.gradients),
-            ];
-            let optional = optional.iter().filter(|(_, there)| *there);
-            let uniforms = 4 * size_of::<LayerData>() as u64;
-            uniforms
-                + least(b.weights)
-                + least(b.moments)
-                + least(b.outputs)
-                + optional.map(|(bytes, _)| least(*bytes)).sum::<u64>()
-        })
-        .sum();
+    let of_layers: u64 = layers.iter().map(predicted_layer_bytes).sum();
     let slots = setup.members.len() as u64;
     let slot_bytes = [
         size_of::<MemberData>(),
@@ -213,6 +235,29 @@ pub fn predicted_bytes(setup: &WaveSetup<'_>, layout: BufferLayout, tiles: Tiles
     ];
     let dataset = data_bytes(&setup.data, placement.folds.len());
     of_layers + others.into_iter().chain(words).map(least).sum::<u64>() + dataset
+}
+
+/// Bytes of a layer's buffers, uniforms included; one of 0 bytes is not made, but for moments.
+fn predicted_layer_bytes(bytes: &LayerBytes) -> u64 {
+    let optional = |bytes: u64| if bytes > 0 { bytes.max(LEAST_BYTES) } else { 0 };
+    let uniform = size_of::<LayerData>() as u64;
+    let dense = 4 * uniform
+        + optional(bytes.weights)
+        + bytes.moments.max(LEAST_BYTES)
+        + optional(bytes.outputs)
+        + optional(bytes.output_gradients)
+        + optional(bytes.gradients);
+    let norm = bytes.norm;
+    if norm.scale == 0 {
+        return dense;
+    }
+    dense
+        + 4 * uniform
+        + 3 * optional(norm.scale)
+        + norm.moments.max(LEAST_BYTES)
+        + optional(norm.inputs)
+        + optional(norm.sums)
+        + optional(norm.gradients)
 }
 
 /// Bytes of features, targets and scalings on the device.
@@ -260,9 +305,6 @@ impl LayerBuffers {
             row_tiles: data.inputs.div_ceil(tiles.weights.rows),
             ..data
         };
-        let optional = |make: &mut Allocator<'_>, what: &str, bytes: u64| {
-            (bytes > 0).then(|| make.zeros(what, bytes)).transpose()
-        };
         Ok(Self {
             data,
             forward: make.uniform("layer", &forward)?,
@@ -277,7 +319,65 @@ impl LayerBuffers {
             outputs: make.zeros("outputs", bytes.outputs)?,
             output_gradients: optional(make, "output_gradients", bytes.output_gradients)?,
             gradients: optional(make, "gradients", bytes.gradients)?,
+            norm: NormBuffers::new(make, data, bytes.norm)?,
         })
+    }
+}
+
+/// A buffer of so many bytes, if there are any.
+fn optional(
+    make: &mut Allocator<'_>,
+    what: &str,
+    bytes: u64,
+) -> Result<Option<wgpu::Buffer>, EngineError> {
+    (bytes > 0).then(|| make.zeros(what, bytes)).transpose()
+}
+
+impl NormBuffers {
+    /// The buffers of the batch norm behind a layer; `None` where there is none.
+    fn new(
+        make: &mut Allocator<'_>,
+        data: LayerData,
+        bytes: NormBytes,
+    ) -> Result<Option<Self>, EngineError> {
+        if bytes.scale == 0 {
+            return Ok(None);
+        }
+        let columns = |units: u32| data.output_stride.div_ceil(units / 4);
+        let forward = LayerData {
+            column_tiles: columns(batch_norm_forward::WORKGROUP_UNITS),
+            activated: 1,
+            dropped: 1,
+            ..data
+        };
+        let evaluation = LayerData {
+            dropped: 0,
+            ..forward
+        };
+        let statistics = LayerData {
+            column_tiles: columns(batch_norm_statistics::WORKGROUP_UNITS),
+            ..data
+        };
+        let scale = LayerData {
+            member_stride: 2 * data.output_stride,
+            ..data
+        };
+        Ok(Some(Self {
+            forward: make.uniform("norm", &forward)?,
+            evaluation: make.uniform("norm", &evaluation)?,
+            statistics_layer: make.uniform("norm", &statistics)?,
+            scale_layer: make.uniform("norm", &scale)?,
+            columns: forward.column_tiles,
+            statistics_columns: statistics.column_tiles,
+            member_stride: scale.member_stride,
+            inputs: make.zeros("norm_inputs", bytes.inputs)?,
+            scale: make.zeros("scale", bytes.scale)?,
+            moments: make.zeros("scale_moments", bytes.moments)?,
+            running: make.zeros("running", bytes.scale)?,
+            statistics: make.zeros("statistics", bytes.scale)?,
+            sums: make.zeros("sums", bytes.sums)?,
+            gradients: optional(make, "scale_gradients", bytes.gradients)?,
+        }))
     }
 }
 

@@ -9,9 +9,11 @@ mod snapshots;
 mod wave;
 
 use super::GpuDevice;
+use super::engine::Options;
 use super::kernels::{
-    Checks, Kernel, dense_backward_input, dense_backward_weights, dense_forward, end_of_epoch,
-    evaluate, find_non_finite, softmax_cross_entropy, step, update,
+    Kernel, batch_norm_backward, batch_norm_backward_statistics, batch_norm_forward,
+    batch_norm_statistics, dense_backward_input, dense_backward_weights, dense_forward,
+    end_of_epoch, evaluate, find_non_finite, softmax_cross_entropy, step, update,
 };
 use super::shader::{Source, Variant};
 
@@ -25,6 +27,10 @@ pub struct Kernels {
     forward: [(Source, Kernel); 2],
     backward_weights: [(Source, Kernel); 2],
     dense_backward_input: Kernel,
+    batch_norm_statistics: Kernel,
+    batch_norm_forward: Kernel,
+    batch_norm_backward_statistics: Kernel,
+    batch_norm_backward: Kernel,
     softmax_cross_entropy: Kernel,
     evaluate: Kernel,
     step: Kernel,
@@ -34,15 +40,14 @@ pub struct Kernels {
 }
 
 impl Kernels {
-    /// Compiles them; `arena` for gradients in buffers of their own. Errors reach the device's
-    /// error scope.
-    pub fn compile(
-        gpu: &GpuDevice,
-        checks: Checks,
-        tiles: Tiles,
-        features: Source,
-        arena: bool,
-    ) -> Self {
+    /// Compiles them for features that are stored like this. Errors reach the device's error scope.
+    pub fn compile(gpu: &GpuDevice, options: &Options, features: Source) -> Self {
+        let Options {
+            checks,
+            tiles,
+            arena,
+            ..
+        } = *options;
         let rows = |source| Variant {
             tile: tiles.rows,
             source,
@@ -62,6 +67,14 @@ impl Kernels {
             forward: sources.map(|source| (source, forward(source))),
             backward_weights: sources.map(|source| (source, backward(source))),
             dense_backward_input: dense_backward_input::compile(gpu, checks, plain),
+            batch_norm_statistics: batch_norm_statistics::compile(gpu, checks, plain),
+            batch_norm_forward: batch_norm_forward::compile(gpu, checks, plain),
+            batch_norm_backward_statistics: batch_norm_backward_statistics::compile(
+                gpu,
+                checks,
+                weights(Source::Activations),
+            ),
+            batch_norm_backward: batch_norm_backward::compile(gpu, checks, plain),
             softmax_cross_entropy: softmax_cross_entropy::compile(gpu, checks, plain),
             evaluate: evaluate::compile(gpu, checks, plain),
             step: step::compile(gpu, checks, plain),

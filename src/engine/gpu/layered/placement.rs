@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::engine::WaveSetup;
 use crate::engine::gpu::layout::MemberData;
 use crate::plan::BufferLayout;
-use crate::train::{Member, MemberId};
+use crate::train::{Member, MemberId, dropout_key};
 
 /// A row order that members share: that of a repeat and fold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,7 +54,10 @@ impl Placement {
                 first_row,
                 first_moment,
                 scaling: folds[&id.fold].0,
-                ..MemberData::new(&member.hyperparameters)
+                ..MemberData::new(
+                    &member.hyperparameters,
+                    dropout_key(setup.seed, id.repeat, id.fold),
+                )
             });
             let rows = layout.padded_rows(member.hyperparameters.batch_size);
             first_row += u32::try_from(rows).expect("rows are limited by memory");

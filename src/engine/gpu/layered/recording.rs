@@ -2,10 +2,11 @@
 //! and played for every step; nothing in it depends on the step.
 
 use super::Kernels;
-use super::buffers::{LayerBuffers, WaveBuffers};
+use super::buffers::{LayerBuffers, NormBuffers, WaveBuffers};
 use crate::engine::gpu::GpuDevice;
 use crate::engine::gpu::kernels::{
-    Binding, Inputs, Kernel, WeightsResult, dense_backward_input, dense_backward_weights,
+    Binding, Inputs, Kernel, WeightsResult, batch_norm_backward, batch_norm_backward_statistics,
+    batch_norm_forward, batch_norm_statistics, dense_backward_input, dense_backward_weights,
     dense_forward, end_of_epoch, evaluate, find_non_finite, softmax_cross_entropy, step, update,
     whole,
 };
@@ -96,6 +97,22 @@ pub struct EvaluationBindings<'w> {
     pub partials: &'w wgpu::Buffer,
 }
 
+/// What a forward pass is for.
+enum Pass<'a, 'w> {
+    /// The batch that each member is at.
+    Training,
+    /// Given rows, with running statistics and without dropout.
+    Evaluation(&'a EvaluationBindings<'w>),
+}
+
+/// Parameters that are updated from an arena.
+struct Parameters<'a> {
+    layer: &'a wgpu::Buffer,
+    member_stride: u32,
+    weights: &'a wgpu::Buffer,
+    moments: &'a wgpu::Buffer,
+}
+
 impl<'w, 'k> Recorder<'w, 'k> {
     /// One step of training: forward pass, loss, `step`, backward passes, updates.
     ///
@@ -103,17 +120,12 @@ impl<'w, 'k> Recorder<'w, 'k> {
     /// the updates of different layers need not wait for each other.
     pub fn step(&self) -> Recording<'k> {
         let mut out = Recording::default();
-        self.forward(
-            &mut out,
-            &self.buffers.forward,
-            &self.buffers.orders,
-            &self.tiles(),
-            |layer| &layer.forward,
-        );
+        self.forward(&mut out, &Pass::Training);
         self.loss(&mut out);
         let layers = self.buffers.layers.len();
         for l in (1..layers).rev() {
             self.backward_input(&mut out, l);
+            self.backward_norm(&mut out, l - 1);
         }
         for l in (0..layers).rev() {
             self.backward_weights(&mut out, l);
@@ -126,14 +138,11 @@ impl<'w, 'k> Recorder<'w, 'k> {
         let (b, device) = (self.buffers, &self.gpu.device);
         let mut out = Recording::default();
         for layer in &b.layers {
-            let kernel = &self.kernels.find_non_finite;
-            let bindings = find_non_finite::Bindings {
-                layer: whole(&layer.backward_weights),
-                live: self.live(),
-                values: whole(&layer.weights),
-                marks: whole(&b.marks),
-            };
-            out.push(kernel, bindings.bind(device, kernel), Work::Members(1));
+            self.find_non_finite(&mut out, &layer.backward_weights, &layer.weights);
+            if let Some(norm) = &layer.norm {
+                self.find_non_finite(&mut out, &norm.scale_layer, &norm.scale);
+                self.find_non_finite(&mut out, &norm.scale_layer, &norm.running);
+            }
         }
         let kernel = &self.kernels.end_of_epoch;
         let bindings = end_of_epoch::Bindings {
@@ -147,11 +156,28 @@ impl<'w, 'k> Recorder<'w, 'k> {
         out
     }
 
+    fn find_non_finite(
+        &self,
+        out: &mut Recording<'k>,
+        layer: &wgpu::Buffer,
+        values: &wgpu::Buffer,
+    ) {
+        let kernel = &self.kernels.find_non_finite;
+        let bindings = find_non_finite::Bindings {
+            layer: whole(layer),
+            live: self.live(),
+            values: whole(values),
+            marks: whole(&self.buffers.marks),
+        };
+        let bindings = bindings.bind(&self.gpu.device, kernel);
+        out.push(kernel, bindings, Work::Members(1));
+    }
+
     /// Forward pass and counts of one group of an evaluation's tiles.
     pub fn evaluation(&self, at: &EvaluationBindings<'w>) -> Recording<'k> {
         let b = self.buffers;
         let mut out = Recording::default();
-        self.forward(&mut out, at.cursors, at.rows, &at.tiles, |l| &l.evaluation);
+        self.forward(&mut out, &Pass::Evaluation(at));
         let last = self.last();
         let kernel = &self.kernels.evaluate;
         let bindings = evaluate::Bindings {
@@ -169,29 +195,141 @@ impl<'w, 'k> Recorder<'w, 'k> {
         out
     }
 
-    fn forward(
+    fn forward(&self, out: &mut Recording<'k>, pass: &Pass<'_, 'w>) {
+        for (l, layer) in self.buffers.layers.iter().enumerate() {
+            self.dense_forward(out, l, layer, pass);
+            if let Some(norm) = &layer.norm {
+                if matches!(pass, Pass::Training) {
+                    self.norm_statistics(out, norm);
+                }
+                self.norm_forward(out, layer, norm, pass);
+            }
+        }
+    }
+
+    fn dense_forward(
         &self,
         out: &mut Recording<'k>,
-        cursors: &'w wgpu::Buffer,
-        orders: &'w wgpu::Buffer,
-        tiles: &Binding<'w>,
-        uniform: impl Fn(&'w LayerBuffers) -> &'w wgpu::Buffer,
+        l: usize,
+        layer: &'w LayerBuffers,
+        pass: &Pass<'_, 'w>,
     ) {
-        for (l, layer) in self.buffers.layers.iter().enumerate() {
-            let inputs = self.inputs(l, orders);
-            let kernel = self.kernels.dense_forward(inputs.source());
-            let bindings = dense_forward::Bindings {
-                layer: whole(uniform(layer)),
-                members: whole(&self.buffers.members),
-                cursors: whole(cursors),
-                tiles: tiles.clone(),
-                weights: whole(&layer.weights),
-                inputs,
-                outputs: whole(&layer.outputs),
+        let (uniform, orders) = match pass {
+            Pass::Training => (&layer.forward, &self.buffers.orders),
+            Pass::Evaluation(at) => (&layer.evaluation, at.rows),
+        };
+        let inputs = self.inputs(l, orders);
+        let outputs = layer.norm.as_ref().map_or(&layer.outputs, |n| &n.inputs);
+        let kernel = self.kernels.dense_forward(inputs.source());
+        let bindings = dense_forward::Bindings {
+            layer: whole(uniform),
+            members: whole(&self.buffers.members),
+            cursors: self.cursors(pass),
+            tiles: self.tiles_of(pass),
+            weights: whole(&layer.weights),
+            inputs,
+            outputs: whole(outputs),
+        };
+        let work = Work::Tiles(layer.forward_columns);
+        out.push(kernel, bindings.bind(&self.gpu.device, kernel), work);
+    }
+
+    fn norm_statistics(&self, out: &mut Recording<'k>, norm: &NormBuffers) {
+        let kernel = &self.kernels.batch_norm_statistics;
+        let bindings = batch_norm_statistics::Bindings {
+            layer: whole(&norm.statistics_layer),
+            members: whole(&self.buffers.members),
+            cursors: whole(&self.buffers.forward),
+            live: self.live(),
+            z: whole(&norm.inputs),
+            statistics: whole(&norm.statistics),
+        };
+        let work = Work::Members(norm.statistics_columns);
+        out.push(kernel, bindings.bind(&self.gpu.device, kernel), work);
+    }
+
+    fn norm_forward(
+        &self,
+        out: &mut Recording<'k>,
+        layer: &'w LayerBuffers,
+        norm: &'w NormBuffers,
+        pass: &Pass<'_, 'w>,
+    ) {
+        let (uniform, statistics) = match pass {
+            Pass::Training => (&norm.forward, &norm.statistics),
+            Pass::Evaluation(_) => (&norm.evaluation, &norm.running),
+        };
+        let kernel = &self.kernels.batch_norm_forward;
+        let bindings = batch_norm_forward::Bindings {
+            layer: whole(uniform),
+            members: whole(&self.buffers.members),
+            cursors: self.cursors(pass),
+            tiles: self.tiles_of(pass),
+            scale: whole(&norm.scale),
+            statistics: whole(statistics),
+            z: whole(&norm.inputs),
+            outputs: whole(&layer.outputs),
+        };
+        let work = Work::Tiles(norm.columns);
+        out.push(kernel, bindings.bind(&self.gpu.device, kernel), work);
+    }
+
+    /// Through the batch norm behind a layer, if there is one: sums, updates, gradient.
+    fn backward_norm(&self, out: &mut Recording<'k>, l: usize) {
+        let layer = &self.buffers.layers[l];
+        let Some(norm) = &layer.norm else {
+            return;
+        };
+        self.norm_sums(out, l, norm);
+        let kernel = &self.kernels.batch_norm_backward;
+        let bindings = batch_norm_backward::Bindings {
+            layer: whole(&norm.forward),
+            cursors: whole(&self.buffers.backward),
+            tiles: self.tiles(),
+            statistics: whole(&norm.statistics),
+            z: whole(&norm.inputs),
+            sums: whole(&norm.sums),
+            dy: self.output_gradient(l),
+        };
+        let bindings = bindings.bind(&self.gpu.device, kernel);
+        out.push(kernel, bindings, Work::Tiles(norm.columns));
+        if let Some(gradients) = &norm.gradients {
+            let parameters = Parameters {
+                layer: &norm.scale_layer,
+                member_stride: norm.member_stride,
+                weights: &norm.scale,
+                moments: &norm.moments,
             };
-            let work = Work::Tiles(layer.forward_columns);
-            out.push(kernel, bindings.bind(&self.gpu.device, kernel), work);
+            self.update(out, parameters, gradients);
         }
+    }
+
+    fn norm_sums(&self, out: &mut Recording<'k>, l: usize, norm: &NormBuffers) {
+        let kernel = &self.kernels.batch_norm_backward_statistics;
+        let result = match &norm.gradients {
+            None => WeightsResult::Updated {
+                weights: whole(&norm.scale),
+                moments: whole(&norm.moments),
+            },
+            Some(gradients) => WeightsResult::GradientsBeside {
+                gradients: whole(gradients),
+                weights: whole(&norm.scale),
+            },
+        };
+        let bindings = batch_norm_backward_statistics::Bindings {
+            layer: whole(&norm.statistics_layer),
+            members: whole(&self.buffers.members),
+            cursors: whole(&self.buffers.backward),
+            live: self.live(),
+            statistics: whole(&norm.statistics),
+            z: whole(&norm.inputs),
+            result,
+            dy: self.output_gradient(l),
+            sums: whole(&norm.sums),
+            running: whole(&norm.running),
+        };
+        let work = Work::Members(norm.statistics_columns);
+        out.push(kernel, bindings.bind(&self.gpu.device, kernel), work);
     }
 
     fn loss(&self, out: &mut Recording<'k>) {
@@ -262,24 +400,44 @@ impl<'w, 'k> Recorder<'w, 'k> {
         let work = Work::Members(layer.weight_tiles);
         out.push(kernel, bindings.bind(device, kernel), work);
         if let Some(gradients) = &layer.gradients {
-            self.update(out, layer, gradients);
+            let parameters = Parameters {
+                layer: &layer.backward_weights,
+                member_stride: layer.data.member_stride,
+                weights: &layer.weights,
+                moments: &layer.moments,
+            };
+            self.update(out, parameters, gradients);
         }
     }
 
-    fn update(&self, out: &mut Recording<'k>, layer: &LayerBuffers, gradients: &wgpu::Buffer) {
+    fn update(&self, out: &mut Recording<'k>, of: Parameters<'_>, gradients: &wgpu::Buffer) {
         let b = self.buffers;
         let kernel = &self.kernels.update;
         let bindings = update::Bindings {
-            layer: whole(&layer.backward_weights),
+            layer: whole(of.layer),
             members: whole(&b.members),
             cursors: whole(&b.backward),
             live: self.live(),
             gradients: whole(gradients),
-            weights: whole(&layer.weights),
-            moments: whole(&layer.moments),
+            weights: whole(of.weights),
+            moments: whole(of.moments),
         };
-        let work = Work::Members(update::workgroups_a_member(layer.data.member_stride));
+        let work = Work::Members(update::workgroups_a_member(of.member_stride));
         out.push(kernel, bindings.bind(&self.gpu.device, kernel), work);
+    }
+
+    fn cursors(&self, pass: &Pass<'_, 'w>) -> Binding<'w> {
+        match pass {
+            Pass::Training => whole(&self.buffers.forward),
+            Pass::Evaluation(at) => whole(at.cursors),
+        }
+    }
+
+    fn tiles_of(&self, pass: &Pass<'_, 'w>) -> Binding<'w> {
+        match pass {
+            Pass::Training => self.tiles(),
+            Pass::Evaluation(at) => at.tiles.clone(),
+        }
     }
 
     fn inputs(&self, l: usize, orders: &'w wgpu::Buffer) -> Inputs<'w> {

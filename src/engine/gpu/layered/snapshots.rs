@@ -1,41 +1,105 @@
 //! The state of members between the device's layout and [`MemberSnapshot`].
 
+use std::ops::Range;
+
 use super::buffers::WaveBuffers;
 use super::placement::Placement;
 use crate::engine::gpu::GpuDevice;
-use crate::engine::gpu::layout::{LayerData, State, pad_rows, unpad_rows};
+use crate::engine::gpu::layout::{State, pad_rows, unpad_rows};
 use crate::engine::gpu::transfer::{self, Wanted};
 use crate::engine::{EngineError, MemberSnapshot};
-use crate::train::{DenseLayer, Shape};
+use crate::train::{Member, Shape};
 
-/// Bytes of one member's parameters in a layer.
-fn member_bytes(layer: &LayerData) -> u64 {
-    16 * u64::from(layer.member_stride)
+/// A part of a member's arena that lies in one buffer, rows padded. The regions of an arena follow
+/// each other.
+struct Region<'b> {
+    /// Its values in the arena.
+    range: Range<usize>,
+    /// Values a row.
+    width: usize,
+    /// Slot after slot.
+    buffer: &'b wgpu::Buffer,
+    /// Moment vectors; none for running statistics.
+    moments: Option<&'b wgpu::Buffer>,
 }
 
-/// One layer's part of an arena of parameters, rows padded: weights, then biases.
-fn padded(arena: &[f32], layer: &DenseLayer) -> Vec<f32> {
-    pad_rows(&arena[layer.weights.start..layer.bias.end], layer.outputs)
-}
-
-/// The values of an arena from those of its layers, `layers[l]` padded.
-fn assembled(shape: &Shape, layers: &[&[f32]]) -> Vec<f32> {
-    let mut arena = Vec::with_capacity(shape.parameters());
-    for (layer, padded) in shape.layers().iter().zip(layers) {
-        unpad_rows(padded, layer.outputs, &mut arena);
+impl Region<'_> {
+    /// Values of a slot on the device.
+    fn stride(&self) -> usize {
+        self.range.len() / self.width * self.width.next_multiple_of(4)
     }
-    arena
+
+    /// The same in bytes.
+    fn bytes(&self) -> u64 {
+        4 * self.stride() as u64
+    }
+
+    fn padded(&self, arena: &[f32]) -> Vec<f32> {
+        pad_rows(&arena[self.range.clone()], self.width)
+    }
+}
+
+/// The regions of the parameters: of each layer weights and biases, then gamma and beta.
+fn parameter_regions<'b>(buffers: &'b WaveBuffers, shape: &Shape) -> Vec<Region<'b>> {
+    let mut regions = Vec::new();
+    for (layer, on_device) in shape.layers().iter().zip(&buffers.layers) {
+        regions.push(Region {
+            range: layer.weights.start..layer.bias.end,
+            width: layer.outputs,
+            buffer: &on_device.weights,
+            moments: Some(&on_device.moments),
+        });
+        if let Some(norm) = &on_device.norm {
+            regions.push(Region {
+                range: layer.gamma.start..layer.beta.end,
+                width: layer.outputs,
+                buffer: &norm.scale,
+                moments: Some(&norm.moments),
+            });
+        }
+    }
+    regions
+}
+
+/// The regions of the running statistics.
+fn running_regions<'b>(buffers: &'b WaveBuffers, shape: &Shape) -> Vec<Region<'b>> {
+    let mut regions = Vec::new();
+    for (layer, on_device) in shape.layers().iter().zip(&buffers.layers) {
+        if let Some(norm) = &on_device.norm {
+            regions.push(Region {
+                range: layer.running.clone(),
+                width: layer.outputs,
+                buffer: &norm.running,
+                moments: None,
+            });
+        }
+    }
+    regions
 }
 
 /// What of a snapshot a slot's buffers hold.
+#[derive(Clone, Copy)]
 pub struct SlotValues<'a> {
     /// Parameters, in the layout of [`Shape::layers`].
     pub parameters: &'a [f32],
-    /// Moments, in the same layout.
+    /// Running statistics, in the layout of [`Shape::layers`].
+    pub running: &'a [f32],
+    /// Moments, in the layout of the parameters.
     pub moments: &'a [Vec<f32>],
 }
 
-/// Writes parameters and moments of slots; a slot without values keeps zeros.
+impl<'a> SlotValues<'a> {
+    /// Those of a snapshot.
+    pub fn of(snapshot: &'a MemberSnapshot) -> Self {
+        Self {
+            parameters: &snapshot.parameters,
+            running: &snapshot.running,
+            moments: &snapshot.moments,
+        }
+    }
+}
+
+/// Writes parameters, running statistics and moments of all slots; a slot without values gets zeros.
 pub fn write_values<'a>(
     gpu: &GpuDevice,
     buffers: &WaveBuffers,
@@ -43,55 +107,165 @@ pub fn write_values<'a>(
     shape: &Shape,
     values: impl Fn(usize) -> Option<SlotValues<'a>>,
 ) {
-    for (layer, on_device) in shape.layers().iter().zip(&buffers.layers) {
-        let stride = 4 * on_device.data.member_stride as usize;
-        let vectors: usize = placement.members.iter().map(moments_of).sum();
-        let mut weights = vec![0.0; placement.members.len() * stride];
-        let mut moments = vec![0.0; vectors * stride];
-        for (slot, data) in placement.data.iter().enumerate() {
-            let Some(values) = values(slot) else {
-                continue;
-            };
-            weights[slot * stride..][..stride].copy_from_slice(&padded(values.parameters, layer));
-            for (j, moment) in values.moments.iter().enumerate() {
-                let at = (data.first_moment as usize + j) * stride;
-                moments[at..][..stride].copy_from_slice(&padded(moment, layer));
+    let slots = placement.members.len();
+    let put = |region: &Region<'_>, of: fn(&SlotValues<'a>) -> &'a [f32]| {
+        let mut all = vec![0.0; slots * region.stride()];
+        for (slot, out) in all.chunks_exact_mut(region.stride()).enumerate() {
+            if let Some(values) = values(slot) {
+                out.copy_from_slice(&region.padded(of(&values)));
             }
         }
-        transfer::write(gpu, &on_device.weights, &weights);
-        transfer::write(gpu, &on_device.moments, &moments);
+        transfer::write(gpu, region.buffer, &all);
+    };
+    for region in parameter_regions(buffers, shape) {
+        put(&region, |values| values.parameters);
+        let Some(buffer) = region.moments else {
+            continue;
+        };
+        let mut moments = vec![0.0; moment_vectors(placement) * region.stride()];
+        for (slot, data) in placement.data.iter().enumerate() {
+            let vectors = values(slot).map_or(&[][..], |values| values.moments);
+            for (at, moment) in (data.first_moment as usize..).zip(vectors) {
+                moments[at * region.stride()..][..region.stride()]
+                    .copy_from_slice(&region.padded(moment));
+            }
+        }
+        transfer::write(gpu, buffer, &moments);
+    }
+    for region in running_regions(buffers, shape) {
+        put(&region, |values| values.running);
     }
 }
 
-fn moments_of(member: &crate::train::Member) -> usize {
+/// Writes parameters, running statistics and moments of one slot; the others stay.
+pub fn write_slot(
+    gpu: &GpuDevice,
+    buffers: &WaveBuffers,
+    placement: &Placement,
+    shape: &Shape,
+    slot: u32,
+    values: SlotValues<'_>,
+) {
+    let put = |region: &Region<'_>, buffer: &wgpu::Buffer, at: u32, arena: &[f32]| {
+        let padded = region.padded(arena);
+        let offset = u64::from(at) * region.bytes();
+        let bytes = bytemuck::cast_slice(&padded);
+        gpu.queue.write_buffer(buffer, offset, bytes);
+    };
+    let first = placement.data[slot as usize].first_moment;
+    for region in parameter_regions(buffers, shape) {
+        put(&region, region.buffer, slot, values.parameters);
+        for (at, moment) in (first..).zip(values.moments) {
+            if let Some(buffer) = region.moments {
+                put(&region, buffer, at, moment);
+            }
+        }
+    }
+    for region in running_regions(buffers, shape) {
+        put(&region, region.buffer, slot, values.running);
+    }
+}
+
+fn moments_of(member: &Member) -> usize {
     member.hyperparameters.optimizer.moments()
 }
 
+fn moment_vectors(placement: &Placement) -> usize {
+    placement.members.iter().map(moments_of).sum()
+}
+
+/// Reads one vector of each region, and joins them.
+fn read_arena(gpu: &GpuDevice, regions: &[Region<'_>], slot: u32) -> Result<Vec<f32>, EngineError> {
+    let wanted = regions.iter().map(|region| Wanted {
+        buffer: region.buffer,
+        offset: u64::from(slot) * region.bytes(),
+        bytes: region.bytes(),
+    });
+    let wanted: Vec<Wanted<'_>> = wanted.collect();
+    let mut arena = Vec::new();
+    for (region, bytes) in regions.iter().zip(transfer::read(gpu, &wanted)?) {
+        unpad_rows(&transfer::values::<f32>(&bytes), region.width, &mut arena);
+    }
+    Ok(arena)
+}
+
 /// Parameters of one slot.
+///
+/// # Errors
+/// When the device fails.
 pub fn read_parameters(
     gpu: &GpuDevice,
     buffers: &WaveBuffers,
     shape: &Shape,
     slot: u32,
 ) -> Result<Vec<f32>, EngineError> {
-    let wanted: Vec<Wanted<'_>> = buffers
-        .layers
-        .iter()
-        .map(|layer| Wanted {
-            buffer: &layer.weights,
-            offset: u64::from(slot) * member_bytes(&layer.data),
-            bytes: member_bytes(&layer.data),
+    read_arena(gpu, &parameter_regions(buffers, shape), slot)
+}
+
+/// Gradients of one slot from the last step, in the layout of the parameters.
+#[cfg(test)]
+pub fn read_gradients(
+    gpu: &GpuDevice,
+    buffers: &WaveBuffers,
+    shape: &Shape,
+    slot: u32,
+) -> Result<Vec<f32>, EngineError> {
+    let mut regions = parameter_regions(buffers, shape);
+    let mut gradients = Vec::new();
+    for layer in &buffers.layers {
+        gradients.extend(&layer.gradients);
+        gradients.extend(layer.norm.as_ref().and_then(|norm| norm.gradients.as_ref()));
+    }
+    assert_eq!(gradients.len(), regions.len(), "an engine with an arena");
+    for (region, buffer) in regions.iter_mut().zip(gradients) {
+        region.buffer = buffer;
+    }
+    read_arena(gpu, &regions, slot)
+}
+
+/// All slots' vectors of some regions, as they were read.
+struct ReadRegions<'b> {
+    regions: Vec<Region<'b>>,
+    values: Vec<Vec<f32>>,
+}
+
+impl<'b> ReadRegions<'b> {
+    fn new(
+        gpu: &GpuDevice,
+        regions: Vec<Region<'b>>,
+        vectors: usize,
+        buffer: fn(&Region<'b>) -> &'b wgpu::Buffer,
+    ) -> Result<Self, EngineError> {
+        let wanted = regions
+            .iter()
+            .map(|region| Wanted::beginning(buffer(region), vectors as u64 * region.bytes()));
+        let wanted: Vec<Wanted<'_>> = wanted.collect();
+        let read = transfer::read(gpu, &wanted)?;
+        Ok(Self {
+            values: read.iter().map(|bytes| transfer::values(bytes)).collect(),
+            regions,
         })
-        .collect();
-    let layers: Vec<Vec<f32>> = transfer::read(gpu, &wanted)?
-        .iter()
-        .map(|bytes| transfer::values(bytes))
-        .collect();
-    let layers: Vec<&[f32]> = layers.iter().map(Vec::as_slice).collect();
-    Ok(assembled(shape, &layers))
+    }
+
+    /// One vector, regions joined.
+    fn arena(&self, vector: usize) -> Vec<f32> {
+        let mut arena = Vec::new();
+        for (region, values) in self.regions.iter().zip(&self.values) {
+            let stride = region.stride();
+            unpad_rows(
+                &values[vector * stride..][..stride],
+                region.width,
+                &mut arena,
+            );
+        }
+        arena
+    }
 }
 
 /// The whole state of these slots.
+///
+/// # Errors
+/// When the device fails.
 pub fn read_snapshots(
     gpu: &GpuDevice,
     buffers: &WaveBuffers,
@@ -100,39 +274,24 @@ pub fn read_snapshots(
     slots: &[u32],
     states: &[State],
 ) -> Result<Vec<MemberSnapshot>, EngineError> {
-    let vectors: usize = placement.members.iter().map(moments_of).sum();
-    let mut wanted = Vec::new();
-    for layer in &buffers.layers {
-        let each = member_bytes(&layer.data);
-        let all = placement.members.len() as u64 * each;
-        wanted.push(Wanted::beginning(&layer.weights, all));
-        wanted.push(Wanted::beginning(&layer.moments, vectors as u64 * each));
-    }
-    let read: Vec<Vec<f32>> = transfer::read(gpu, &wanted)?
-        .iter()
-        .map(|bytes| transfer::values(bytes))
-        .collect();
-    let arena = |of_moments: usize, vector: usize| {
-        let layers: Vec<&[f32]> = buffers
-            .layers
-            .iter()
-            .enumerate()
-            .map(|(l, layer)| {
-                let stride = 4 * layer.data.member_stride as usize;
-                &read[2 * l + of_moments][vector * stride..][..stride]
-            })
-            .collect();
-        assembled(shape, &layers)
-    };
+    let count = placement.members.len();
+    let regions = || parameter_regions(buffers, shape);
+    let parameters = ReadRegions::new(gpu, regions(), count, |region| region.buffer)?;
+    let moments = ReadRegions::new(gpu, regions(), moment_vectors(placement), |region| {
+        region.moments.unwrap_or(region.buffer)
+    })?;
+    let running = running_regions(buffers, shape);
+    let running = ReadRegions::new(gpu, running, count, |region| region.buffer)?;
     let snapshot = |&slot: &u32| {
         let slot = slot as usize;
         let (member, state) = (&placement.members[slot], &states[slot]);
         let first = placement.data[slot].first_moment as usize;
-        let moments = first..first + moments_of(member);
+        let vectors = first..first + moments_of(member);
         MemberSnapshot {
             id: member.id,
-            parameters: arena(0, slot),
-            moments: moments.map(|vector| arena(1, vector)).collect(),
+            parameters: parameters.arena(slot),
+            moments: vectors.map(|vector| moments.arena(vector)).collect(),
+            running: running.arena(slot),
             steps: u64::from(state.steps),
             samples: state.samples(),
             epoch: state.epoch,
@@ -160,28 +319,4 @@ pub fn state_of(snapshot: &MemberSnapshot) -> State {
         ..State::default()
     }
     .with_samples(snapshot.samples)
-}
-
-/// Writes parameters and moments of one slot; the others stay.
-pub fn write_slot(
-    gpu: &GpuDevice,
-    buffers: &WaveBuffers,
-    placement: &Placement,
-    shape: &Shape,
-    slot: u32,
-    snapshot: &MemberSnapshot,
-) {
-    let first = placement.data[slot as usize].first_moment;
-    for (layer, on_device) in shape.layers().iter().zip(&buffers.layers) {
-        let each = member_bytes(&on_device.data);
-        let put = |buffer: &wgpu::Buffer, at: u32, arena: &[f32]| {
-            let values = padded(arena, layer);
-            let bytes = bytemuck::cast_slice(&values);
-            gpu.queue.write_buffer(buffer, u64::from(at) * each, bytes);
-        };
-        put(&on_device.weights, slot, &snapshot.parameters);
-        for (at, moment) in (first..).zip(&snapshot.moments) {
-            put(&on_device.moments, at, moment);
-        }
-    }
 }

@@ -5,13 +5,16 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::Kernels;
-use super::buffers::{Tiles, WaveBuffers};
+use super::buffers::WaveBuffers;
 use super::evaluation::{Evaluated, Evaluator};
 use super::lists::{Rows, active_prefix, training_tiles};
 use super::placement::Placement;
 use super::recording::{Recorder, Recording};
-use super::snapshots::{SlotValues, read_parameters, read_snapshots, state_of, write_values};
+use super::snapshots::{
+    SlotValues, read_parameters, read_snapshots, state_of, write_slot, write_values,
+};
 use crate::engine::gpu::GpuDevice;
+use crate::engine::gpu::engine::Options;
 use crate::engine::gpu::layout::{Cursor, State};
 use crate::engine::gpu::transfer::{self, Wanted};
 use crate::engine::{
@@ -20,7 +23,7 @@ use crate::engine::{
 };
 use crate::plan::BufferLayout;
 use crate::seed::Seed;
-use crate::train::{Member, MemberId, Shape, initial_parameters, row_order};
+use crate::train::{Member, MemberId, Shape, initial_parameters, initial_running, row_order};
 
 /// How long the work of one submission shall take: long enough that submitting costs nothing, short
 /// enough for the drivers' watchdogs and for Ctrl-C.
@@ -30,7 +33,7 @@ const IN_FLIGHT: usize = 2;
 
 /// Members that are trained together, a dispatch a layer.
 pub struct LayeredWave<'r> {
-    gpu: &'r GpuDevice,
+    gpu: Arc<GpuDevice>,
     kernels: Arc<Kernels>,
     data: TrainingData<'r>,
     shape: &'r Shape,
@@ -63,14 +66,14 @@ impl<'r> LayeredWave<'r> {
     /// # Errors
     /// When the device has no room for them, or fails.
     pub fn new(
-        gpu: &'r GpuDevice,
+        gpu: Arc<GpuDevice>,
         kernels: Arc<Kernels>,
         setup: WaveSetup<'r>,
         layout: BufferLayout,
-        tiles: Tiles,
+        options: Options,
     ) -> Result<Self, EngineError> {
         let placement = Placement::new(&setup, layout);
-        let buffers = WaveBuffers::new(gpu, &setup, &placement, layout, tiles)?;
+        let buffers = WaveBuffers::new(&gpu, &setup, &placement, layout, &options)?;
         let fresh = State {
             train_loss: f32::NAN,
             ..State::default()
@@ -91,7 +94,7 @@ impl<'r> LayeredWave<'r> {
             steps_a_submission: 1,
         };
         wave.write_initial();
-        wave.write_lists(tiles.rows.rows);
+        wave.write_lists(options.tiles.rows.rows);
         wave.compile()?;
         Ok(wave)
     }
@@ -106,6 +109,13 @@ impl<'r> LayeredWave<'r> {
         self.recorder().step().commands.len()
     }
 
+    /// Gradients of a kept member from its last step, where they have a buffer of their own.
+    #[cfg(test)]
+    pub fn gradients(&self, slot: usize) -> Result<Vec<f32>, EngineError> {
+        let slot = self.kept[slot];
+        super::snapshots::read_gradients(&self.gpu, &self.buffers, self.shape, slot)
+    }
+
     fn write_initial(&self) {
         let mut initial: BTreeMap<u32, Vec<f32>> = BTreeMap::new();
         for member in &self.placement.members {
@@ -114,10 +124,12 @@ impl<'r> LayeredWave<'r> {
                 .entry(repeat)
                 .or_insert_with(|| initial_parameters(self.shape, self.seed, repeat));
         }
-        let (gpu, members) = (self.gpu, &self.placement.members);
+        let (gpu, members) = (&self.gpu, &self.placement.members);
+        let running = initial_running(self.shape);
         write_values(gpu, &self.buffers, &self.placement, self.shape, |slot| {
             Some(SlotValues {
                 parameters: &initial[&members[slot].id.repeat],
+                running: &running,
                 moments: &[],
             })
         });
@@ -140,8 +152,8 @@ impl<'r> LayeredWave<'r> {
             })
             .collect();
         let (tiles, prefix) = training_tiles(&rows, tile_rows);
-        transfer::write(self.gpu, &self.buffers.live, &live);
-        transfer::write(self.gpu, &self.buffers.tiles, &tiles);
+        transfer::write(&self.gpu, &self.buffers.live, &live);
+        transfer::write(&self.gpu, &self.buffers.tiles, &tiles);
         self.lists = Lists {
             live,
             tiles: prefix,
@@ -151,7 +163,7 @@ impl<'r> LayeredWave<'r> {
 
     fn recorder(&self) -> Recorder<'_, '_> {
         Recorder {
-            gpu: self.gpu,
+            gpu: &self.gpu,
             kernels: &self.kernels,
             buffers: &self.buffers,
             members: self.live_count(self.lists.live.len()),
@@ -178,7 +190,7 @@ impl<'r> LayeredWave<'r> {
         end.play(&mut pass, 1, 1);
         drop(pass);
         let submission = self.gpu.queue.submit([encoder.finish()]);
-        transfer::wait(self.gpu, Some(submission))?;
+        transfer::wait(&self.gpu, Some(submission))?;
         self.compile_s = begin.elapsed().as_secs_f64();
         Ok(())
     }
@@ -202,7 +214,7 @@ impl<'r> LayeredWave<'r> {
             let rows = &self.data.fold(order.id).train;
             orders.extend(row_order(rows, self.seed, repeat, fold, epoch));
         }
-        transfer::write(self.gpu, &self.buffers.orders, &orders);
+        transfer::write(&self.gpu, &self.buffers.orders, &orders);
         let cursors: Vec<Cursor> = self
             .placement
             .data
@@ -222,7 +234,7 @@ impl<'r> LayeredWave<'r> {
                 }
             })
             .collect();
-        transfer::write(self.gpu, &self.buffers.forward, &cursors);
+        transfer::write(&self.gpu, &self.buffers.forward, &cursors);
     }
 
     /// Steps that each live member has left in the epoch.
@@ -262,7 +274,7 @@ impl<'r> LayeredWave<'r> {
             }
             let until = steps.min(step + pace.steps);
             let commands = self.encode(&recorded, &remaining, step..until);
-            pace.submitted(self.gpu, commands, until - step)?;
+            pace.submitted(&self.gpu, commands, until - step)?;
             step = until;
         }
         let reached = step == steps;
@@ -306,7 +318,7 @@ impl<'r> LayeredWave<'r> {
     fn read_states(&mut self) -> Result<(), EngineError> {
         let bytes = (self.states.len() * size_of::<State>()) as u64;
         let wanted = Wanted::beginning(&self.buffers.states, bytes);
-        let read = transfer::read(self.gpu, &[wanted])?;
+        let read = transfer::read(&self.gpu, &[wanted])?;
         self.states = transfer::values(&read[0]);
         Ok(())
     }
@@ -433,7 +445,7 @@ impl Running for LayeredWave<'_> {
             // Members that diverged since are no longer in the list.
             Some(evaluator) if evaluator.rows() == rows => evaluator,
             _ => Evaluator::new(
-                self.gpu,
+                &self.gpu,
                 &self.placement,
                 self.data,
                 part,
@@ -506,14 +518,14 @@ impl Running for LayeredWave<'_> {
     }
 
     fn weights(&self, slot: usize) -> Result<Vec<f32>, EngineError> {
-        read_parameters(self.gpu, &self.buffers, self.shape, self.kept[slot])
+        read_parameters(&self.gpu, &self.buffers, self.shape, self.kept[slot])
     }
 }
 
 impl LayeredWave<'_> {
     fn snapshots(&self, slots: &[u32]) -> Result<Vec<MemberSnapshot>, EngineError> {
         read_snapshots(
-            self.gpu,
+            &self.gpu,
             &self.buffers,
             &self.placement,
             self.shape,
@@ -530,20 +542,15 @@ impl LayeredWave<'_> {
             by_slot.insert(slot as usize, snapshot);
         }
         write_values(
-            self.gpu,
+            &self.gpu,
             &self.buffers,
             &self.placement,
             self.shape,
-            |slot| {
-                by_slot.get(&slot).map(|snapshot| SlotValues {
-                    parameters: &snapshot.parameters,
-                    moments: &snapshot.moments,
-                })
-            },
+            |slot| by_slot.get(&slot).copied().map(SlotValues::of),
         );
-        transfer::write(self.gpu, &self.buffers.states, &self.states);
+        transfer::write(&self.gpu, &self.buffers.states, &self.states);
         transfer::write(
-            self.gpu,
+            &self.gpu,
             &self.buffers.marks,
             &vec![0_u32; self.states.len()],
         );
@@ -551,14 +558,14 @@ impl LayeredWave<'_> {
 
     fn write_slot(&mut self, slot: u32, snapshot: &MemberSnapshot) {
         self.states[slot as usize] = state_of(snapshot);
-        super::snapshots::write_slot(
-            self.gpu,
+        write_slot(
+            &self.gpu,
             &self.buffers,
             &self.placement,
             self.shape,
             slot,
-            snapshot,
+            SlotValues::of(snapshot),
         );
-        transfer::write(self.gpu, &self.buffers.states, &self.states);
+        transfer::write(&self.gpu, &self.buffers.states, &self.states);
     }
 }

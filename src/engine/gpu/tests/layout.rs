@@ -11,7 +11,7 @@ fn predicted_bytes_are_those_that_are_allocated() {
         for arena in [false, true] {
             let engine = engine(&adapter, Options { arena, ..options() });
             for (hidden, bytes) in [(vec![], false), (vec![5], true), (vec![20, 7], false)] {
-                let made = Made::new(60, 9, &hidden, 5, bytes);
+                let made = Made::new(60, 9, &hidden, 5, bytes).with_batch_norm(!bytes);
                 for count in [1, 7, 60] {
                     let members = members(count);
                     let wave = engine.layered(made.setup(&members)).unwrap();
@@ -52,19 +52,22 @@ fn a_wave_takes_what_the_plan_counted_and_its_lists() {
 }
 
 #[test]
-fn a_step_is_at_most_three_dispatches_a_hidden_layer_and_five() {
+fn a_step_is_three_dispatches_a_hidden_layer_and_five_and_two_a_norm_each_way() {
     let Some((_, adapter)) = adapters().into_iter().next() else {
         return;
     };
     let engine = engine(&adapter, options());
     for hidden in [vec![], vec![6], vec![6, 5], vec![4; 7]] {
-        let made = Made::new(40, 3, &hidden, 3, false);
-        for count in [1, 50] {
-            let members = members(count);
-            let wave: LayeredWave<'_> = engine.layered(made.setup(&members)).unwrap();
-            let dispatches = wave.dispatches_a_step();
-            let most = 3 * hidden.len() + 5;
-            assert!(dispatches <= most, "{hidden:?}: {dispatches} > {most}");
+        for batch_norm in [false, true] {
+            let made = Made::new(40, 3, &hidden, 3, false).with_batch_norm(batch_norm);
+            for count in [1, 50] {
+                let members = members(count);
+                let wave: LayeredWave<'_> = engine.layered(made.setup(&members)).unwrap();
+                let dispatches = wave.dispatches_a_step();
+                let norms = if batch_norm { hidden.len() } else { 0 };
+                let most = 3 * hidden.len() + 5 + 4 * norms;
+                assert!(dispatches <= most, "{hidden:?}: {dispatches} > {most}");
+            }
         }
     }
 }

@@ -6,8 +6,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use super::*;
 use crate::engine::{EngineError, MemberSnapshot, Part, Progress};
 
+/// With batch norm, which reads all rows of a batch and keeps state of its own.
 fn made() -> Made {
-    Made::new(130, 9, &[20, 7], 5, false)
+    Made::new(130, 9, &[20, 7], 5, false).with_batch_norm(true)
 }
 
 fn trained(

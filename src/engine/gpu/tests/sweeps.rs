@@ -8,6 +8,12 @@ use crate::engine::cpu::CpuEngine;
 /// Digits, 12 trials: accuracies of the GPU and the cpu engine agree within 0.01.
 #[test]
 fn accuracies_on_digits_agree_with_the_cpu_engine() {
+    for batch_norm in [false, true] {
+        check_accuracies(batch_norm);
+    }
+}
+
+fn check_accuracies(batch_norm: bool) {
     let config = DataConfig {
         source: "digits".to_owned(),
         folds: Some(3),
@@ -16,7 +22,7 @@ fn accuracies_on_digits_agree_with_the_cpu_engine() {
     let dataset = load(&config).unwrap();
     let splits = split(&dataset, &config, Seed(0)).unwrap();
     let made = Made {
-        shape: Shape::new(64, &[32], 10),
+        shape: Shape::new(64, &[32], 10).with_batch_norm(batch_norm),
         dataset,
         splits,
     };
@@ -33,6 +39,7 @@ fn accuracies_on_digits_agree_with_the_cpu_engine() {
                 batch_size: [32, 64][trial as usize % 2],
                 optimizer: if trial % 4 < 2 { adam } else { optimizers()[1] },
                 activation: Activation::Relu,
+                dropout: [0.0, 0.2][trial as usize / 6],
             },
         })
         .collect();

@@ -1,0 +1,214 @@
+//! A wave that the adapter has no room for: its halves take turns, epoch by epoch.
+//!
+//! The plan counts what a wave takes, but no adapter says how much memory is free. When a buffer
+//! cannot be made, the wave is halved until its parts fit; each part trains an epoch, and is then
+//! kept in the host's memory while the others train. Results are the same: a member's arithmetic
+//! depends on nothing but the member.
+
+use super::engine::GpuEngine;
+use super::layered::LayeredWave;
+use crate::engine::{
+    EngineError, Evaluation, MemberSnapshot, MemberStatus, Part, Progress, Running, WaveSetup,
+};
+use crate::train::Member;
+
+/// Starts a wave, whole if there is room for it.
+///
+/// # Errors
+/// [`EngineError::OutOfMemory`] when there is no room for a single member.
+pub fn start<'r>(
+    engine: &'r GpuEngine,
+    setup: WaveSetup<'r>,
+) -> Result<Box<dyn Running + 'r>, EngineError> {
+    match engine.layered(setup) {
+        Err(EngineError::OutOfMemory { .. }) if setup.members.len() > 1 => {
+            Ok(Box::new(SplitWave::new(engine, setup)?))
+        }
+        started => Ok(Box::new(started?)),
+    }
+}
+
+/// Some members of the wave, on the host while others are on the device.
+struct Piece<'r> {
+    setup: WaveSetup<'r>,
+    /// The state of the kept members, in their order.
+    members: Vec<MemberSnapshot>,
+}
+
+/// The pieces of a wave, one of which is on the device.
+struct SplitWave<'r> {
+    engine: &'r GpuEngine,
+    pieces: Vec<Piece<'r>>,
+    compile_s: f64,
+}
+
+impl<'r> SplitWave<'r> {
+    fn new(engine: &'r GpuEngine, setup: WaveSetup<'r>) -> Result<Self, EngineError> {
+        let mut wave = Self {
+            engine,
+            pieces: Vec::new(),
+            compile_s: 0.0,
+        };
+        wave.halve(setup)?;
+        Ok(wave)
+    }
+
+    /// Adds the members of a setup, as one piece or as those of its halves.
+    fn halve(&mut self, setup: WaveSetup<'r>) -> Result<(), EngineError> {
+        match self.engine.layered(setup) {
+            Err(EngineError::OutOfMemory { .. }) if setup.members.len() > 1 => {
+                let (first, second) = setup.members.split_at(setup.members.len() / 2);
+                for members in [first, second] {
+                    self.halve(WaveSetup { members, ..setup })?;
+                }
+                Ok(())
+            }
+            started => {
+                let started = started?;
+                self.compile_s += started.compile_s();
+                let members = started.save()?;
+                self.pieces.push(Piece { setup, members });
+                Ok(())
+            }
+        }
+    }
+
+    /// Puts a piece on the device for a while.
+    fn with<T>(
+        &mut self,
+        piece: usize,
+        work: impl FnOnce(&mut LayeredWave<'r>) -> Result<T, EngineError>,
+    ) -> Result<T, EngineError> {
+        let Piece { setup, members } = &mut self.pieces[piece];
+        let mut wave = self.engine.layered(*setup)?;
+        wave.load(members)?;
+        let done = work(&mut wave)?;
+        *members = wave.save()?;
+        Ok(done)
+    }
+
+    /// The pieces that hold these slots, with the slots counted in each.
+    fn places(&self) -> Vec<(usize, usize)> {
+        let pieces = self.pieces.iter().enumerate();
+        pieces
+            .flat_map(|(piece, p)| (0..p.members.len()).map(move |slot| (piece, slot)))
+            .collect()
+    }
+
+    fn snapshots(&self) -> impl Iterator<Item = &MemberSnapshot> {
+        self.pieces.iter().flat_map(|piece| &piece.members)
+    }
+}
+
+/// The earliest epoch that a live member of these is in, if it is below `epoch`.
+fn behind(members: &[MemberSnapshot], epoch: u32) -> Option<u32> {
+    let live = members.iter().filter(|m| !m.diverged);
+    live.map(|m| m.epoch).min().filter(|&at| at < epoch)
+}
+
+impl Running for SplitWave<'_> {
+    fn train(
+        &mut self,
+        epoch: u32,
+        pause: &(dyn Fn() -> bool + Sync),
+    ) -> Result<Progress, EngineError> {
+        for piece in 0..self.pieces.len() {
+            if behind(&self.pieces[piece].members, epoch).is_none() {
+                continue;
+            }
+            if self.with(piece, |wave| wave.train(epoch, pause))? == Progress::Paused {
+                return Ok(Progress::Paused);
+            }
+        }
+        Ok(Progress::Reached)
+    }
+
+    fn compile_s(&self) -> f64 {
+        self.compile_s
+    }
+
+    fn status(&self) -> Vec<MemberStatus> {
+        let status = |m: &MemberSnapshot| MemberStatus {
+            epoch: m.epoch,
+            train_loss: m.train_loss,
+            samples: m.samples,
+            steps: m.steps,
+            diverged: m.diverged,
+        };
+        self.snapshots().map(status).collect()
+    }
+
+    fn evaluate(&mut self, part: Part) -> Result<Vec<Option<Evaluation>>, EngineError> {
+        let mut all = Vec::new();
+        for piece in 0..self.pieces.len() {
+            if !self.pieces[piece].members.is_empty() {
+                all.extend(self.with(piece, |wave| wave.evaluate(part))?);
+            }
+        }
+        Ok(all)
+    }
+
+    fn keep(&mut self, slots: &[usize]) {
+        assert!(slots.is_sorted(), "slots to keep ascend");
+        let mut at = 0;
+        for piece in &mut self.pieces {
+            piece.members.retain(|_| {
+                at += 1;
+                slots.binary_search(&(at - 1)).is_ok()
+            });
+        }
+    }
+
+    fn copy(&mut self, from: usize, to: usize) -> Result<(), EngineError> {
+        let places = self.places();
+        let member = self.members()[to];
+        let mut copied = self.snapshots().nth(from).expect("a kept slot").clone();
+        copied.id = member.id;
+        let (piece, slot) = places[to];
+        let moments = member.hyperparameters.optimizer.moments();
+        copied.check(member.id, self.pieces[piece].setup.shape, moments)?;
+        self.pieces[piece].members[slot] = copied;
+        Ok(())
+    }
+
+    fn save(&self) -> Result<Vec<MemberSnapshot>, EngineError> {
+        Ok(self.snapshots().cloned().collect())
+    }
+
+    fn load(&mut self, snapshots: &[MemberSnapshot]) -> Result<(), EngineError> {
+        let mut left = snapshots.len();
+        for piece in &mut self.pieces {
+            let of_piece = |s: &&MemberSnapshot| piece.setup.members.iter().any(|m| m.id == s.id);
+            let members: Vec<MemberSnapshot> = snapshots.iter().filter(of_piece).cloned().collect();
+            left -= members.len();
+            piece.members = members;
+        }
+        if left > 0 {
+            return Err(EngineError::StateMismatch {
+                what: format!("{left} members"),
+                reason: "the wave has no such members".to_owned(),
+            });
+        }
+        // Checked as they are put on the device.
+        for piece in 0..self.pieces.len() {
+            self.with(piece, |_| Ok(()))?;
+        }
+        Ok(())
+    }
+
+    fn members(&self) -> Vec<Member> {
+        let mut members = Vec::new();
+        for piece in &self.pieces {
+            for snapshot in &piece.members {
+                let member = piece.setup.members.iter().find(|m| m.id == snapshot.id);
+                members.push(*member.expect("a piece keeps its own members"));
+            }
+        }
+        members
+    }
+
+    fn weights(&self, slot: usize) -> Result<Vec<f32>, EngineError> {
+        let snapshot = self.snapshots().nth(slot);
+        Ok(snapshot.expect("a kept slot").parameters.clone())
+    }
+}

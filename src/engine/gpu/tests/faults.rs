@@ -1,0 +1,170 @@
+//! A device that is lost, and one that has no room.
+
+use std::cell::Cell;
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
+
+use super::*;
+use crate::data::{load, split};
+use crate::engine::{EngineError, Part, Progress};
+use crate::space::{Overrides, Sweep, resolve};
+use crate::store;
+use crate::study::{Control, Ending, Event, Observer, Study};
+
+/// Destroys the engine's device at one event, and keeps what it is warned of.
+struct Saboteur<'e> {
+    engine: &'e GpuEngine,
+    /// Events until then.
+    events: Cell<u32>,
+    warnings: Vec<String>,
+}
+
+impl Observer for Saboteur<'_> {
+    fn on(&mut self, event: Event<'_>) {
+        match event {
+            Event::Warning(warning) => self.warnings.push(warning.to_owned()),
+            Event::Trained { .. } => {
+                self.events.set(self.events.get().wrapping_sub(1));
+                if self.events.get() == 0 {
+                    self.engine.device().device.destroy();
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+fn iris() -> (Sweep, Made) {
+    let overrides = Overrides {
+        data: Some("iris".to_owned()),
+        set: [
+            "learning_rate=0.01,0.003",
+            "batch_size=16,32",
+            "optimizer=adam",
+        ]
+        .map(str::to_owned)
+        .to_vec(),
+        hidden: Some("8".to_owned()),
+        epochs: Some(6),
+        folds: Some(3),
+        ..Overrides::default()
+    };
+    let sweep = resolve(None, &overrides).unwrap();
+    let dataset = load(&sweep.data).unwrap();
+    let splits = split(&dataset, &sweep.data, sweep.search.seed).unwrap();
+    let made = Made {
+        shape: Shape::new(4, &[8], 3),
+        dataset,
+        splits,
+    };
+    (sweep, made)
+}
+
+/// Runs a study; gives its trials as text, and the warnings.
+fn study(engine: &GpuEngine, lose_after: u32) -> (String, Vec<String>) {
+    let (sweep, made) = iris();
+    let study = Study {
+        sweep: &sweep,
+        dataset: &made.dataset,
+        splits: &made.splits,
+        engine,
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path().join("run");
+    let mut run = store::create(&folder, &study.record()).unwrap();
+    let plan = run.reader().run().unwrap().plan;
+    let mut observer = Saboteur {
+        engine,
+        events: Cell::new(lose_after),
+        warnings: Vec::new(),
+    };
+    let mut control = Control {
+        observer: &mut observer,
+        stop: &AtomicBool::new(false),
+        checkpoint_every: Duration::ZERO,
+        started: Instant::now(),
+    };
+    let ending = study.run(&mut run, &plan, &mut control).unwrap();
+    assert!(matches!(ending, Ending::Finished(_)));
+    let trials = std::fs::read_to_string(folder.join("trials.jsonl")).unwrap();
+    (trials, observer.warnings)
+}
+
+#[test]
+fn a_lost_device_is_replaced_and_changes_no_bit() {
+    for (name, adapter) in adapters() {
+        let (expected, warnings) = study(&engine(&adapter, options()), 0);
+        assert!(warnings.is_empty(), "{name}: {warnings:?}");
+        // In the middle of the wave, and in the refit, whose events follow.
+        for lose_after in [1, 4, 8] {
+            let (trials, warnings) = study(&engine(&adapter, options()), lose_after);
+            assert_eq!(trials, expected, "{name}: lost after {lose_after}");
+            assert_eq!(warnings.len(), 1, "{name}: {warnings:?}");
+            for words in ["was lost", "goes on from", adapter.name()] {
+                assert!(warnings[0].contains(words), "{name}: {warnings:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_lost_device_is_an_error_that_says_how_to_go_on() {
+    on_every_adapter(|name, engine| {
+        let (_, made) = iris();
+        let one = members(1);
+        let mut wave = made.start(engine, &one);
+        engine.device().device.destroy();
+        let error = wave.train(1, &never).unwrap_err();
+        assert!(
+            matches!(error, EngineError::DeviceLost { .. }),
+            "{name}: {error}"
+        );
+        assert!(error.to_string().contains("--resume"), "{name}: {error}");
+        assert!(!error.what().contains("--resume"), "{name}: {error}");
+        engine.recover().unwrap();
+        let mut wave = made.start(engine, &one);
+        assert_eq!(wave.train(1, &never).unwrap(), Progress::Reached, "{name}");
+    });
+}
+
+#[test]
+fn a_wave_without_room_is_halved_and_changes_no_bit() {
+    for (name, adapter) in adapters() {
+        let made = Made::new(90, 9, &[20, 7], 5, false).with_batch_norm(true);
+        let mut all = members(13);
+        all[7].hyperparameters.learning_rate = 1e30;
+        let whole = engine(&adapter, options());
+        let needed = whole.predicted_bytes(&made.setup(&all));
+        let trained = |engine: &GpuEngine| {
+            let mut wave = made.start(engine, &all);
+            wave.train(1, &never).unwrap();
+            wave.copy(0, 6).unwrap();
+            wave.keep(&[0, 1, 2, 4, 5, 6, 7, 11, 12]);
+            let kept = wave.members();
+            wave.train(2, &never).unwrap();
+            let counts = wave.evaluate(Part::Validation).unwrap();
+            let weights = wave.weights(4).unwrap();
+            (kept, format!("{:?}", wave.save().unwrap()), counts, weights)
+        };
+        let expected = trained(&whole);
+        let alone = whole.predicted_bytes(&made.setup(&all[..1]));
+        for most in [needed - 1, (needed + alone) / 2, alone + 4000] {
+            let cramped = Options {
+                most_bytes: Some(most),
+                ..options()
+            };
+            let got = trained(&engine(&adapter, cramped));
+            assert!(got == expected, "{name}: {most} of {needed} bytes");
+        }
+        let none = Options {
+            most_bytes: Some(1000),
+            ..options()
+        };
+        let error = engine(&adapter, none)
+            .start(made.setup(&all))
+            .err()
+            .unwrap();
+        assert!(matches!(error, EngineError::OutOfMemory { .. }), "{name}");
+        assert!(error.to_string().contains(adapter.name()), "{error}");
+    }
+}
