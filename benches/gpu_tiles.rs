@@ -1,0 +1,200 @@
+//! Which tiles of the product kernels are fast: a sweep over them, on one adapter.
+//!
+//!     cargo bench --bench gpu_tiles -- [ADAPTER]      ADAPTER: part of a name, driver or backend
+//!
+//! Stands for the choice of `Options::for_kind`. Each row trains the same wave with other tiles, of
+//! rows with the chosen tile of weights, then of weights with the chosen tile of rows; rounds are
+//! interleaved, and the figure is the median of steps a second, beside the best.
+
+use std::time::Instant;
+
+use regatta::data::{DataConfig, FeatureValues, Features, load, split};
+use regatta::engine::gpu::{GpuAdapter, GpuEngine, Options, TileShape, Tiles, enumerate};
+use regatta::engine::{Engine, TrainingData, WaveSetup};
+use regatta::seed::Seed;
+use regatta::train::{Activation, Hyperparameters, Member, MemberId, Optimizer, Shape};
+
+const ROUNDS: usize = 3;
+
+/// (rows, columns, rows an invocation)
+const ROW_TILES: [(u32, u32, u32); 10] = [
+    (16, 32, 4),
+    (16, 64, 4),
+    (32, 32, 4),
+    (32, 32, 8),
+    (32, 64, 4),
+    (32, 64, 8),
+    (64, 32, 8),
+    (64, 64, 4),
+    (64, 64, 8),
+    (64, 128, 8),
+];
+const WEIGHT_TILES: [(u32, u32, u32); 9] = [
+    (16, 16, 4),
+    (32, 16, 4),
+    (32, 32, 4),
+    (32, 32, 8),
+    (32, 64, 8),
+    (64, 32, 8),
+    (64, 64, 4),
+    (64, 64, 8),
+    (64, 128, 8),
+];
+
+struct Workload {
+    name: &'static str,
+    columns: usize,
+    hidden: &'static [u64],
+    batch_size: usize,
+    members: u64,
+}
+
+const WORKLOADS: [Workload; 3] = [
+    Workload {
+        name: "64-64-10, batch 32, 64 members",
+        columns: 64,
+        hidden: &[64],
+        batch_size: 32,
+        members: 64,
+    },
+    Workload {
+        name: "64-128-128-10, batch 64, 16 members",
+        columns: 64,
+        hidden: &[128, 128],
+        batch_size: 64,
+        members: 16,
+    },
+    Workload {
+        name: "784-256-256-10, batch 256, 4 members",
+        columns: 784,
+        hidden: &[256, 256],
+        batch_size: 256,
+        members: 4,
+    },
+];
+
+fn tile((rows, columns, thread_rows): (u32, u32, u32)) -> TileShape {
+    TileShape {
+        rows,
+        columns,
+        thread_rows,
+    }
+}
+
+fn main() {
+    let wanted = std::env::args().skip(1).find(|a| !a.starts_with('-'));
+    let wanted = wanted.unwrap_or_default().to_lowercase();
+    let names = |a: &GpuAdapter| format!("{}:{} {}", a.backend(), a.name(), a.driver());
+    let found = enumerate()
+        .into_iter()
+        .find(|a| a.refusal().is_none() && names(a).to_lowercase().contains(&wanted));
+    let Some(adapter) = found else {
+        eprintln!("no GPU adapter here matches `{wanted}`");
+        return;
+    };
+    println!("{}", names(&adapter));
+    for workload in &WORKLOADS {
+        println!("\n{}", workload.name);
+        let chosen = Options::for_kind(adapter.kind()).tiles;
+        let rows = ROW_TILES.map(tile);
+        let tiles: Vec<Tiles> = rows.iter().map(|&rows| Tiles { rows, ..chosen }).collect();
+        sweep(&adapter, workload, "rows", &tiles, |t| t.rows);
+        let weights = WEIGHT_TILES.map(tile);
+        let tiles: Vec<Tiles> = weights
+            .iter()
+            .map(|&weights| Tiles { weights, ..chosen })
+            .collect();
+        sweep(&adapter, workload, "weights", &tiles, |t| t.weights);
+    }
+}
+
+fn sweep(
+    adapter: &GpuAdapter,
+    workload: &Workload,
+    what: &str,
+    tiles: &[Tiles],
+    of: fn(&Tiles) -> TileShape,
+) {
+    let mut samples = vec![Vec::new(); tiles.len()];
+    for _ in 0..ROUNDS {
+        for (tiles, samples) in tiles.iter().zip(&mut samples) {
+            samples.push(steps_a_second(adapter, workload, *tiles));
+        }
+    }
+    let medians: Vec<f64> = samples.iter_mut().map(|s| median(s)).collect();
+    let best = medians.iter().copied().fold(0.0, f64::max);
+    for (tiles, median) in tiles.iter().zip(medians) {
+        let name = of(tiles).name();
+        println!(
+            "  {what:8} {name:12} {median:9.1} steps/s   {:.2} of the best",
+            median / best
+        );
+    }
+}
+
+fn median(samples: &mut [f64]) -> f64 {
+    samples.sort_by(f64::total_cmp);
+    samples[samples.len() / 2]
+}
+
+/// Steps a second of the whole wave, after the first epoch, which compiles.
+fn steps_a_second(adapter: &GpuAdapter, workload: &Workload, tiles: Tiles) -> f64 {
+    let config = DataConfig {
+        source: "digits".to_owned(),
+        ..DataConfig::default()
+    };
+    let mut dataset = load(&config).expect("digits are built in");
+    let splits = split(&dataset, &config, Seed(0)).expect("digits split");
+    let mut splits = splits;
+    if workload.columns != dataset.features.columns() {
+        let values = (0..dataset.rows() * workload.columns).map(|i| (i % 251) as u8);
+        dataset.features = Features::new(workload.columns, FeatureValues::U8(values.collect()));
+        for fold in splits.folds.iter_mut().chain([&mut splits.refit]) {
+            fold.scaling = regatta::data::Scaling::identity(workload.columns);
+        }
+    }
+    let shape = Shape::new(workload.columns, workload.hidden, 10);
+    let member = |trial| Member {
+        id: MemberId {
+            trial,
+            repeat: 0,
+            fold: 0,
+        },
+        hyperparameters: Hyperparameters {
+            learning_rate: 0.001,
+            batch_size: workload.batch_size,
+            optimizer: Optimizer::Adam {
+                beta_1: 0.9,
+                beta_2: 0.999,
+                epsilon: 1e-8,
+            },
+            activation: Activation::Relu,
+            dropout: 0.0,
+        },
+    };
+    let members: Vec<Member> = (0..workload.members).map(member).collect();
+    let options = Options {
+        tiles,
+        ..Options::for_kind(adapter.kind())
+    };
+    let engine = GpuEngine::new(adapter.open().expect("it opens"), options);
+    let setup = WaveSetup {
+        data: TrainingData {
+            dataset: &dataset,
+            splits: &splits,
+        },
+        shape: &shape,
+        members: &members,
+        seed: Seed(0),
+    };
+    let mut wave = engine.start(setup).expect("it starts");
+    wave.train(1, &|| false).expect("it trains");
+    let before = wave.status()[0].steps;
+    let begin = Instant::now();
+    let mut epoch = 1;
+    while begin.elapsed().as_secs_f64() < 0.4 {
+        epoch += 1;
+        wave.train(epoch, &|| false).expect("it trains");
+    }
+    (wave.status()[0].steps - before) as f64 / begin.elapsed().as_secs_f64()
+}
