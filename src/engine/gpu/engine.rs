@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use super::adapter::{AdapterKind, GpuAdapter, enumerate};
 use super::device::GpuDevice;
@@ -115,8 +116,11 @@ impl GpuEngine {
             FeatureValues::F32(_) => Source::FeaturesF32,
             FeatureValues::U8(_) => Source::FeaturesU8,
         };
+        let begun = Instant::now();
         let (gpu, kernels) = self.compiled(source)?;
-        LayeredWave::new(gpu, kernels, wave, self.layout, self.options)
+        let compile_s = begun.elapsed().as_secs_f64();
+        let wave = LayeredWave::new(gpu, kernels, wave, self.layout, self.options)?;
+        Ok(wave.compiled_in(compile_s))
     }
 
     /// Bytes that a wave will take on the adapter, dataset and lists included.

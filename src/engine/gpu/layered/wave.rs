@@ -116,6 +116,12 @@ impl<'r> LayeredWave<'r> {
         super::snapshots::read_gradients(&self.gpu, &self.buffers, self.shape, slot)
     }
 
+    /// The same wave, for which kernels were compiled in so many seconds before it was made.
+    pub fn compiled_in(mut self, seconds: f64) -> Self {
+        self.compile_s += seconds;
+        self
+    }
+
     fn write_initial(&self) {
         let mut initial: BTreeMap<u32, Vec<f32>> = BTreeMap::new();
         for member in &self.placement.members {
