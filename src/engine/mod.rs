@@ -232,6 +232,17 @@ pub struct MemberStatus {
     pub diverged: bool,
 }
 
+/// What training has cost the device and the host, where an engine was told to measure it.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Timing {
+    /// Seconds that the device spent training, by its own timestamps; `None` where it has none.
+    pub device_s: Option<f64>,
+    /// Seconds that the host spent encoding what the device did.
+    pub encode_s: f64,
+    /// Dispatches that were encoded.
+    pub dispatches: u64,
+}
+
 /// How a call of [`Running::train`] ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Progress {
@@ -297,6 +308,15 @@ pub trait Running {
     /// Seconds spent compiling kernels for this wave.
     fn compile_s(&self) -> f64 {
         0.0
+    }
+
+    /// What training has cost since the start, where the engine was told to measure it; waits for
+    /// the device.
+    ///
+    /// # Errors
+    /// When the adapter fails.
+    fn timing(&self) -> Result<Option<Timing>, EngineError> {
+        Ok(None)
     }
 
     /// How far each member is.

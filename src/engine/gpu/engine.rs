@@ -7,10 +7,11 @@ use std::time::Instant;
 use super::adapter::{AdapterKind, GpuAdapter, enumerate};
 use super::device::GpuDevice;
 use super::kernels::Checks;
-use super::layered::{Kernels, LayeredWave, Tiles, feature_bytes, predicted_bytes};
+use super::layered::{Kernels, LayeredWave, StepCost, Tiles, feature_bytes, predicted_bytes};
 use super::shader::{Source, TileShape};
 use super::split;
-use crate::data::{Dataset, FeatureValues};
+use super::timing::Timer;
+use crate::data::{Dataset, FeatureValues, Features};
 use crate::engine::{AdapterDescription, Engine, EngineError, Running, WaveSetup};
 use crate::plan::{BufferLayout, Footprint, Limits};
 use crate::train::{Hyperparameters, Shape};
@@ -56,6 +57,7 @@ pub struct GpuEngine {
     options: Options,
     limits: Limits,
     layout: BufferLayout,
+    timed: bool,
     opened: Mutex<Opened>,
 }
 
@@ -83,6 +85,7 @@ impl GpuEngine {
             options,
             limits: limits(&gpu, options),
             layout: layout(&gpu, options),
+            timed: false,
             opened: Mutex::new(Opened::new(gpu)),
         }
     }
@@ -103,6 +106,19 @@ impl GpuEngine {
         self.opened.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The same engine, whose waves measure what they cost ([`Running::timing`]): timestamps at the
+    /// boundaries of passes, and the time of encoding. Results do not depend on it.
+    pub fn with_timing(mut self) -> Self {
+        self.timed = true;
+        self
+    }
+
+    /// Whether the device has timestamps to measure with.
+    pub fn has_timestamps(&self) -> bool {
+        let features = self.device().features;
+        features.contains(wgpu::Features::TIMESTAMP_QUERY)
+    }
+
     /// Puts a wave on the adapter.
     ///
     /// # Errors
@@ -119,13 +135,25 @@ impl GpuEngine {
         let begun = Instant::now();
         let (gpu, kernels) = self.compiled(source)?;
         let compile_s = begun.elapsed().as_secs_f64();
+        let timer = self.timed.then(|| Timer::new(Arc::clone(&gpu)));
         let wave = LayeredWave::new(gpu, kernels, wave, self.layout, self.options)?;
-        Ok(wave.compiled_in(compile_s))
+        Ok(wave.compiled_in(compile_s).with_timer(timer))
     }
 
     /// Bytes that a wave will take on the adapter, dataset and lists included.
     pub fn predicted_bytes(&self, wave: &WaveSetup<'_>) -> u64 {
         predicted_bytes(wave, self.layout, self.options.tiles)
+    }
+
+    /// What a model says of one step of these members on these features.
+    pub fn step_cost(
+        &self,
+        shape: &Shape,
+        members: &[Hyperparameters],
+        features: &Features,
+    ) -> StepCost {
+        let feature_row = feature_bytes(features) / features.rows().max(1) as u64;
+        StepCost::new(shape, members, self.layout, feature_row)
     }
 
     /// The device, with the kernels for features that are stored like this.

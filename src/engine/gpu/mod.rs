@@ -8,9 +8,11 @@ mod engine;
 mod kernels;
 mod layered;
 mod layout;
+mod peak;
 mod quiet;
 mod shader;
 mod split;
+mod timing;
 mod transfer;
 
 #[cfg(test)]
@@ -20,6 +22,7 @@ pub use adapter::{AdapterKind, GpuAdapter, enumerate};
 pub use device::GpuDevice;
 pub use engine::{GpuEngine, Options};
 pub use kernels::Checks;
-pub use layered::Tiles;
+pub use layered::{StepCost, Tiles};
+pub use peak::fma_peak;
 pub use quiet::quiet_drivers;
 pub use shader::TileShape;

@@ -102,6 +102,7 @@ templates![
     "end_of_epoch.wgsl",
     "evaluate.wgsl",
     "find_non_finite.wgsl",
+    "fma_peak.wgsl",
     "softmax_cross_entropy.wgsl",
     "step.wgsl",
     "update.wgsl",

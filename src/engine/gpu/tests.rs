@@ -5,6 +5,7 @@ mod layout;
 mod members;
 mod oracle;
 mod sweeps;
+mod timing;
 
 use super::kernels::Checks;
 use super::layered::Tiles;

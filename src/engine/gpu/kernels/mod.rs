@@ -13,6 +13,7 @@ pub mod dense_forward;
 pub mod end_of_epoch;
 pub mod evaluate;
 pub mod find_non_finite;
+pub mod fma_peak;
 pub mod softmax_cross_entropy;
 pub mod step;
 pub mod update;

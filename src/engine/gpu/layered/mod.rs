@@ -1,6 +1,7 @@
 //! The layered engine: one dispatch a layer, each over all members of a wave.
 
 mod buffers;
+mod cost;
 mod evaluation;
 mod lists;
 mod placement;
@@ -18,6 +19,7 @@ use super::kernels::{
 use super::shader::{Source, Variant};
 
 pub use buffers::{Tiles, feature_bytes, predicted_bytes};
+pub use cost::StepCost;
 pub use wave::LayeredWave;
 
 /// The kernels of the engine, compiled for one way of storing features.

@@ -16,10 +16,11 @@ use super::snapshots::{
 use crate::engine::gpu::GpuDevice;
 use crate::engine::gpu::engine::Options;
 use crate::engine::gpu::layout::{Cursor, State};
+use crate::engine::gpu::timing::Timer;
 use crate::engine::gpu::transfer::{self, Wanted};
 use crate::engine::{
-    EngineError, Evaluation, MemberSnapshot, MemberStatus, Part, Progress, Running, TrainingData,
-    WaveSetup,
+    EngineError, Evaluation, MemberSnapshot, MemberStatus, Part, Progress, Running, Timing,
+    TrainingData, WaveSetup,
 };
 use crate::plan::BufferLayout;
 use crate::seed::Seed;
@@ -48,6 +49,8 @@ pub struct LayeredWave<'r> {
     evaluators: BTreeMap<Part, Evaluator>,
     compile_s: f64,
     steps_a_submission: u32,
+    /// Measures passes, where that was asked for.
+    timer: Option<Timer>,
 }
 
 /// The kept members as kernels see them.
@@ -92,6 +95,7 @@ impl<'r> LayeredWave<'r> {
             evaluators: BTreeMap::new(),
             compile_s: 0.0,
             steps_a_submission: 1,
+            timer: None,
         };
         wave.write_initial();
         wave.write_lists(options.tiles.rows.rows);
@@ -119,6 +123,12 @@ impl<'r> LayeredWave<'r> {
     /// The same wave, for which kernels were compiled in so many seconds before it was made.
     pub fn compiled_in(mut self, seconds: f64) -> Self {
         self.compile_s += seconds;
+        self
+    }
+
+    /// The same wave, measured by this timer.
+    pub fn with_timer(mut self, timer: Option<Timer>) -> Self {
+        self.timer = timer;
         self
     }
 
@@ -279,17 +289,17 @@ impl<'r> LayeredWave<'r> {
                 break;
             }
             let until = steps.min(step + pace.steps);
-            let commands = self.encode(&recorded, &remaining, step..until);
+            let commands = self.encode(&recorded, &remaining, step..until)?;
             pace.submitted(&self.gpu, commands, until - step)?;
             step = until;
         }
         let reached = step == steps;
         if reached {
-            let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
-            let mut pass = encoder.begin_compute_pass(&Default::default());
-            end.play(&mut pass, recorder.members, recorder.tiles);
-            drop(pass);
-            self.gpu.queue.submit([encoder.finish()]);
+            let play = |pass: &mut wgpu::ComputePass<'_>| {
+                end.play(pass, recorder.members, recorder.tiles);
+            };
+            let commands = self.pass("regatta.end_of_epoch", end.commands.len(), play)?;
+            self.gpu.queue.submit([commands]);
         }
         let steps_a_submission = pace.steps;
         drop((recorded, end));
@@ -303,22 +313,36 @@ impl<'r> LayeredWave<'r> {
         recorded: &Recording<'_>,
         remaining: &[u32],
         steps: std::ops::Range<u32>,
-    ) -> wgpu::CommandBuffer {
+    ) -> Result<wgpu::CommandBuffer, EngineError> {
+        let dispatches = steps.len() * recorded.commands.len();
+        self.pass("regatta.steps", dispatches, |pass| {
+            for step in steps {
+                let members = active_prefix(remaining, step);
+                recorded.play(pass, self.live_count(members), self.lists.tiles[members]);
+            }
+        })
+    }
+
+    /// One pass of so many dispatches, measured where that was asked for.
+    fn pass(
+        &self,
+        label: &str,
+        dispatches: usize,
+        play: impl FnOnce(&mut wgpu::ComputePass<'_>),
+    ) -> Result<wgpu::CommandBuffer, EngineError> {
+        let timed = self.timer.as_ref().map(Timer::begin).transpose()?;
         let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
         let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
-            label: Some("regatta.steps"),
-            timestamp_writes: None,
+            label: Some(label),
+            timestamp_writes: timed.as_ref().and_then(|timed| timed.writes()),
         });
-        for step in steps {
-            let members = active_prefix(remaining, step);
-            recorded.play(
-                &mut pass,
-                self.live_count(members),
-                self.lists.tiles[members],
-            );
-        }
+        play(&mut pass);
         drop(pass);
-        encoder.finish()
+        let commands = encoder.finish();
+        if let (Some(timer), Some(timed)) = (&self.timer, &timed) {
+            timer.end(timed, dispatches as u64);
+        }
+        Ok(commands)
     }
 
     fn read_states(&mut self) -> Result<(), EngineError> {
@@ -440,6 +464,10 @@ impl Running for LayeredWave<'_> {
 
     fn compile_s(&self) -> f64 {
         self.compile_s
+    }
+
+    fn timing(&self) -> Result<Option<Timing>, EngineError> {
+        self.timer.as_ref().map(Timer::spent).transpose()
     }
 
     fn evaluate(&mut self, part: Part) -> Result<Vec<Option<Evaluation>>, EngineError> {
