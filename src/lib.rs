@@ -36,5 +36,8 @@ pub mod report;
 // Ask -> plan -> train -> tell -> store.
 pub mod study;
 
+// Measures engines: cases, samples, records.
+pub mod bench;
+
 // One file a command.
 pub mod cli;

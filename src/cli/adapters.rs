@@ -116,7 +116,6 @@ pub fn find(adapter: &str) -> anyhow::Result<Found> {
 ///
 /// # Errors
 /// As [`find`].
-#[cfg_attr(not(test), expect(dead_code, reason = "for `check` and `bench`"))]
 pub fn find_all(adapter: &str) -> anyhow::Result<Vec<Found>> {
     if !is_all(adapter) {
         return Ok(vec![find(adapter)?]);
@@ -187,7 +186,13 @@ fn check_threads_of_gpu(gpu: &GpuAdapter, threads: Option<u16>) -> Result<(), Us
     }
 }
 
-/// The one place that makes an engine on a GPU.
+/// The layered engine on a GPU, with what is fast there.
+pub fn layered(adapter: &GpuAdapter) -> anyhow::Result<GpuEngine> {
+    let options = gpu::Options::for_kind(adapter.kind());
+    Ok(GpuEngine::new(adapter.open()?, options))
+}
+
+/// The one place that chooses an engine on a GPU.
 fn gpu_engine(adapter: &GpuAdapter, engine: Option<&str>) -> anyhow::Result<Box<dyn Engine>> {
     if engine == Some("resident") {
         let name = adapter.name();
@@ -196,8 +201,7 @@ fn gpu_engine(adapter: &GpuAdapter, engine: Option<&str>) -> anyhow::Result<Box<
         ))
         .into());
     }
-    let options = gpu::Options::for_kind(adapter.kind());
-    Ok(Box::new(GpuEngine::new(adapter.open()?, options)))
+    Ok(Box::new(layered(adapter)?))
 }
 
 #[cfg(test)]

@@ -53,6 +53,12 @@ pub enum Command {
     ///
     /// Example: regatta adapters --json
     Adapters(AdaptersArguments),
+    /// Measure how fast the engines of this machine train.
+    ///
+    /// Suite `training`: trial-samples per second over batch sizes, members and optimizers, by the host's
+    /// clock and by the device's timestamps. Each case is first verified against the f64 oracle. The
+    /// table goes to stdout, progress to stderr. Example: regatta bench --adapter all --quick
+    Bench(BenchArguments),
     /// Write one self-contained HTML page about a run.
     ///
     /// Made from the stored records alone: leaderboard, learning curves, heat maps, gaps, times.
@@ -190,6 +196,26 @@ pub struct InitArguments {
 #[derive(Debug, Args)]
 pub struct AdaptersArguments {
     /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `regatta bench`.
+#[derive(Debug, Args)]
+pub struct BenchArguments {
+    /// What to measure: auto, cpu, all, or an index or part of a name from `regatta adapters`.
+    #[arg(long, value_name = "A", default_value = "auto")]
+    pub adapter: String,
+    /// Which cases: training, the only suite so far.
+    #[arg(long, value_name = "SUITE", default_value = "training")]
+    pub suite: String,
+    /// Fewer and shorter cases.
+    #[arg(long)]
+    pub quick: bool,
+    /// File of the record, with all samples; written after each case. An older record is replaced.
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// Print the record in place of the table.
     #[arg(long)]
     pub json: bool,
 }

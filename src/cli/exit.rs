@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::error::ErrorKind;
 
+use crate::bench::BenchError;
 use crate::data::DataError;
 use crate::engine::EngineError;
 use crate::space::SpaceError;
@@ -69,6 +70,7 @@ fn code(error: &anyhow::Error) -> u8 {
         let usage = cause.is::<Usage>()
             || cause.is::<DataError>()
             || cause.is::<SpaceError>()
+            || cause.downcast_ref().is_some_and(BenchError::is_usage)
             || cause.downcast_ref().is_some_and(StoreError::is_usage)
             || cause.downcast_ref().is_some_and(StudyError::is_usage);
         if usage {

@@ -2,6 +2,7 @@
 
 mod adapters;
 mod arguments;
+mod bench;
 mod exit;
 mod init;
 mod output;
@@ -27,6 +28,7 @@ pub fn main(started: Instant) -> ExitCode {
         Command::Sweep(command) => sweep::run(&command, started),
         Command::Init(command) => init::run(&command),
         Command::Adapters(command) => adapters::run(&command),
+        Command::Bench(command) => bench::run(&command),
         Command::Report(command) => report::run(&command),
         Command::Completions(command) => output::completions(command.shell),
     };

@@ -30,7 +30,7 @@ pub fn run(arguments: &ReportArguments) -> anyhow::Result<ExitCode> {
         .out
         .clone()
         .unwrap_or_else(|| folder.join("report.html"));
-    store::write_page(&path, &page)?;
+    store::write_text(&path, &page)?;
     output::print(&format!("{}\n", path.display()))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -20,5 +20,5 @@ pub use error::StoreError;
 pub use network::NetworkFile;
 pub use records::*;
 pub use run::{
-    Opened, Run, RunReader, create, default_folder, is_taken, latest, open, resume, write_page,
+    Opened, Run, RunReader, create, default_folder, is_taken, latest, open, resume, write_text,
 };

@@ -372,12 +372,13 @@ impl RunReader {
     }
 }
 
-/// Writes a page made from a run, beside its place and renamed.
+/// Writes a whole file that is no part of a run, as a page or a bench record is: beside its place, and
+/// renamed.
 ///
 /// # Errors
 /// The system's refusal.
-pub fn write_page(path: &Path, page: &str) -> Result<(), StoreError> {
-    atomic::write_bytes(path, page.as_bytes())
+pub fn write_text(path: &Path, text: &str) -> Result<(), StoreError> {
+    atomic::write_bytes(path, text.as_bytes())
 }
 
 fn write_json<R: Serialize>(path: &Path, record: &R) -> Result<(), StoreError> {

@@ -339,7 +339,7 @@ fn a_damaged_checkpoint_is_an_error_and_no_panic() {
 fn a_whole_file_that_cannot_be_written_leaves_the_old_one() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("page.html");
-    write_page(&path, "old").unwrap();
+    write_text(&path, "old").unwrap();
     let failed: Result<(), StoreError> = atomic::write(&path, |_| {
         Err(StoreError::damaged(Path::new("x"), "on purpose"))
     });

@@ -6,7 +6,14 @@ use serde_json::Value;
 
 use crate::desk::Desk;
 
-const COMMANDS: [&str; 5] = ["sweep", "init", "adapters", "report", "completions"];
+const COMMANDS: [&str; 6] = [
+    "sweep",
+    "init",
+    "adapters",
+    "bench",
+    "report",
+    "completions",
+];
 
 #[test]
 fn init_prints_the_default_sweep_as_a_sweep_file() {

@@ -10,6 +10,7 @@
 
 mod adapters;
 mod arrays;
+mod bench;
 mod commands;
 mod desk;
 mod disk;
