@@ -23,7 +23,7 @@ from workload import positive
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 SCHEMA_VERSION = 1
-PEERS = ["jax", "torch", "sklearn"]
+PEERS = ["jax", "torch", "torch-vmap", "sklearn"]
 RATE, SECONDS = "trial_samples_per_s", "wall_s"
 TIMEOUT_S = 3600
 
@@ -168,6 +168,10 @@ def compare_members(args):
         measurements.append(("jax", lambda: forms_of(run_peer("jax_vmap.py", *jax_options), "jax")))
     if "torch" in args.peers:
         measurements.append(("torch", lambda: forms_of(run_peer("torch_loop.py", *torch_options), "torch")))
+    if "torch-vmap" in args.peers:
+        vmap_options = [*common, "--precision", args.precision]
+        run_vmap = lambda: forms_of(run_peer("torch_vmap.py", *vmap_options), "torch-vmap")  # noqa: E731
+        measurements.append(("torch-vmap", run_vmap))
     samples = in_turn(args.rounds, measurements, "members")
     work = {"dataset": "digits", "members": members, "widths": [64, 64, 10], "optimizer": "adam"}
     work |= {"batch_size": 32, "epochs": epochs, "rows": rows}
@@ -266,7 +270,7 @@ def parse_arguments():
     parser.add_argument("--rounds", type=positive, default=5, help="runs of every tool (ROUNDS, else 5)")
     parser.add_argument("--quick", action="store_true", help="small workloads: to see that everything runs")
     parser.add_argument("--out", type=Path, help="JSON file (results/peers-cpu.json; quick: none)")
-    parser.add_argument("--peers", type=peer_names, default=PEERS, help="comma-separated (jax,torch,sklearn)")
+    parser.add_argument("--peers", type=peer_names, default=PEERS, help=f"comma-separated ({','.join(PEERS)})")
     parser.add_argument("--members", type=positive, default=64, help="of the members workload (64)")
     parser.add_argument("--repeats", type=positive, default=3, help="of a peer a round; its best counts (3)")
     parser.add_argument("--torch-trials", type=positive, default=16, help="members that PyTorch trains (16)")

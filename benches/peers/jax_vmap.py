@@ -263,7 +263,7 @@ def parse_arguments():
     workload.add_arguments(parser)
     parser.add_argument("--precision", choices=["default", "highest"], default="default",
                         help="of products: on recent NVIDIA GPUs the default is TF32 (default)")
-    parser.add_argument("--device", choices=["auto", "cpu", "gpu"], default="auto")
+    workload.add_device(parser)
     parser.add_argument("--forms", help="comma-separated (CPU: all of them; GPU: those of one process, not chunked)")
     parser.add_argument("--processes", type=workload.positive, help="of the form `processes` (one a core)")
     parser.add_argument("--worker", nargs=3, type=int, help=argparse.SUPPRESS)

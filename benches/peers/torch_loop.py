@@ -152,7 +152,7 @@ def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     workload.add_arguments(parser)
     parser.add_argument("--trials", type=workload.positive, help="members that are trained (all)")
-    parser.add_argument("--device", choices=["auto", "cpu", "gpu"], default="auto")
+    workload.add_device(parser)
     parser.add_argument("--forms", help=f"comma-separated (CPU: {','.join(CPU_FORMS)}; GPU: {','.join(GPU_FORMS)})")
     parser.add_argument("--processes", type=workload.positive, help="of the form `processes` (one a core)")
     parser.add_argument("--worker", nargs=3, type=int, help=argparse.SUPPRESS)

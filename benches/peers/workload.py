@@ -136,6 +136,17 @@ def add_arguments(parser):
     parser.add_argument("--repeats", type=positive, default=3, help="measurements after the warm-up (3)")
 
 
+def device_name(text):
+    """`cuda` is another word for `gpu`."""
+    return "gpu" if text == "cuda" else text
+
+
+def add_device(parser):
+    """The argument that says where to train."""
+    parser.add_argument("--device", type=device_name, choices=["auto", "cpu", "gpu"], default="auto",
+                        help="where to train; cuda is another word for gpu (auto: a GPU where there is one)")
+
+
 def from_arguments(args):
     """The workload that the arguments describe."""
     shape = {
