@@ -461,6 +461,7 @@ fn stepped(optimizer: Optimizer, gradients: [f32; 3]) -> MemberSnapshot {
         id: first_member(optimizer).id,
         parameters: INITIAL.iter().zip(&gradients).map(moved).collect(),
         moments,
+        running: Vec::new(),
         steps: 1,
         samples: 8,
         epoch: 1,
@@ -483,6 +484,7 @@ fn first_member(optimizer: Optimizer) -> Member {
             batch_size: 8,
             optimizer,
             activation: Activation::Relu,
+            dropout: 0.0,
         },
     }
 }

@@ -117,6 +117,7 @@ pub fn members(case: &Case) -> Vec<Member> {
                     batch_size: group.batch_size,
                     optimizer: group.optimizer,
                     activation: Activation::Relu,
+                    dropout: 0.0,
                 },
             });
         }

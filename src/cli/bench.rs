@@ -76,7 +76,7 @@ impl Session<'_> {
 
     fn gpu(&mut self, adapter: &GpuAdapter) -> anyhow::Result<()> {
         let engine = adapters::layered(adapter)?.with_timing();
-        let peak = fma_peak(engine.device())?;
+        let peak = fma_peak(&engine.device())?;
         let speed = match adapter.kind() {
             AdapterKind::Software => Speed::Software,
             _ => Speed::Gpu,

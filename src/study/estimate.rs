@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::{Generation, Study, StudyError};
 use crate::engine::WaveSetup;
-use crate::plan::{self, Wave};
+use crate::plan::{Footprint, Wave};
 use crate::train::Member;
 
 /// How long a probe of each shape may take.
@@ -28,7 +28,8 @@ pub struct Estimate {
     pub waves: u64,
     /// The counts are of the first trials, scaled up: there are too many to lay out for an estimate.
     pub extrapolated: bool,
-    /// Parameters and moments of the largest wave, in bytes.
+    /// What the members of the largest wave take, in bytes: parameters and moments, on a GPU also
+    /// activations.
     pub wave_bytes: u64,
     /// The rows, stored once, in bytes.
     pub data_bytes: u64,
@@ -106,7 +107,9 @@ impl Cost {
         for wave in &generation.waves {
             let new_shape = self.shapes.insert(wave.shape.clone());
             self.waves += 1;
-            let bytes = |m: &Member| plan::member_bytes(&wave.shape, &m.hyperparameters);
+            let layout = study.engine.limits().layout;
+            let bytes =
+                |m: &Member| Footprint::new(&wave.shape, &m.hyperparameters, layout).total();
             self.wave_bytes = self.wave_bytes.max(wave.members.iter().map(bytes).sum());
             let rows = |m: &Member| self.rows[m.id.fold as usize] * self.epochs;
             let samples: u64 = wave.members.iter().map(rows).sum();

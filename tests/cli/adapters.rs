@@ -127,9 +127,9 @@ fn a_software_adapter_is_found_by_index_name_and_backend() {
         let (name, backend) = (entry["name"].as_str(), entry["backend"].as_str());
         let (name, backend) = (name.unwrap(), backend.unwrap());
         for adapter in [entry["index"].to_string(), format!("{backend}:{name}")] {
-            sweep_on(&desk, &adapter, "")
-                .exits(2)
-                .says(&["not built", name]);
+            sweep_on(&desk, &adapter, "--engine layered --dry-run")
+                .succeeds()
+                .prints(&["layered", name]);
             sweep_on(&desk, &adapter, "--engine resident")
                 .exits(2)
                 .says(&["resident", "not built", name]);
@@ -139,6 +139,48 @@ fn a_software_adapter_is_found_by_index_name_and_backend() {
         }
     }
     assert_eq!(desk.names("."), [""; 0]);
+}
+
+/// Few epochs at low learning rates, where f32 trajectories are not chaotic.
+const MILD: &str = "--data iris --epochs 6 --hidden 16 --set learning_rate=0.001,0.01 \
+    --set batch_size=8,32 --set optimizer=sgd,adam --set batch_norm=false,true --set dropout=0,0.2";
+
+#[test]
+fn a_sweep_on_a_software_adapter_agrees_with_the_cpu_trial_by_trial() {
+    let desk = Desk::new();
+    let losses = |run: &str| -> Vec<f64> {
+        let trials = desk.json_lines(&format!("{run}/trials.jsonl"));
+        let loss = |trial: &Value| trial["metrics"]["val_loss"]["mean"].as_f64().unwrap();
+        trials.iter().map(loss).collect()
+    };
+    desk.sweep(&format!("{MILD} --adapter cpu --out cpu"))
+        .succeeds();
+    let expected = losses("cpu");
+    assert_eq!(expected.len(), 32);
+    for entry in software(&desk) {
+        let (backend, name) = (entry["backend"].as_str(), entry["name"].as_str());
+        let (backend, name) = (backend.unwrap(), name.unwrap());
+        println!("on {backend} {name}");
+        let run = format!("on_{backend}_{}", entry["index"]);
+        let adapter = entry["index"].to_string();
+        desk.sweep(&format!("{MILD} --adapter {adapter} --out {run}"))
+            .succeeds()
+            .prints(&["engine layered", name]);
+        for (actual, expected) in losses(&run).iter().zip(&expected) {
+            let error = (actual - expected).abs() / expected;
+            assert!(error < 1e-3, "{name}: {actual} and {expected}");
+        }
+        let record = desk.json(&format!("{run}/run.json"));
+        assert_eq!(record["adapter"]["engine"], "layered");
+        assert_eq!(record["adapter"]["backend"], backend);
+        assert!(record["plan"]["limits"]["layout"]["most_buffer_bytes"].is_u64());
+        let summary = desk.json(&format!("{run}/summary.json"));
+        assert!(summary["timing"]["compile_s"].as_f64().unwrap() > 0.0);
+        // A run that was begun by one engine is gone on with by it alone.
+        desk.sweep(&format!("--resume --adapter cpu --out {run}"))
+            .exits(2)
+            .says(&["layered", "cpu"]);
+    }
 }
 
 #[test]

@@ -38,6 +38,7 @@ impl<'g> Allocator<'g> {
     }
 
     /// Bytes of all buffers so far.
+    #[cfg(test)]
     pub fn bytes(&self) -> u64 {
         self.bytes
     }

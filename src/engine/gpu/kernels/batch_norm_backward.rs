@@ -21,6 +21,3 @@ kernel! {
         dy: Binding<'a> = 7,
     }
 }
-
-/// Units that a workgroup takes.
-pub const WORKGROUP_UNITS: u32 = 64;

@@ -27,6 +27,3 @@ kernel! {
         running: Binding<'a> = 10,
     }
 }
-
-/// Units that a workgroup takes.
-pub const WORKGROUP_UNITS: u32 = 32;

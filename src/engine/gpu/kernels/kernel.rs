@@ -141,11 +141,6 @@ impl Kernel {
         }
     }
 
-    /// The kernel's name.
-    pub fn name(&self) -> &'static str {
-        self.name
-    }
-
     /// Names the buffers of a dispatch.
     pub fn bind<'a>(
         &self,

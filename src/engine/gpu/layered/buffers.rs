@@ -134,6 +134,7 @@ pub struct WaveBuffers {
     /// Rows of the buffers of activations.
     pub rows: u32,
     /// Bytes of all of them.
+    #[cfg(test)]
     pub bytes: u64,
 }
 
@@ -176,6 +177,7 @@ impl WaveBuffers {
             orders: make.zeros("orders", words(u64::from(placement.order_rows)))?,
             counts: make.zeros("counts", words(slots * 2 * classes))?,
             rows,
+            #[cfg(test)]
             bytes: make.bytes(),
         })
     }

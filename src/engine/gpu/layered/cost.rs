@@ -132,10 +132,12 @@ impl StepCost {
         let layers = bytes.layers.len();
         for l in 0..layers {
             cost.dense_forward(&bytes, l);
+            cost.norm_forward(&bytes, l);
         }
         cost.loss(&bytes);
         for l in 1..layers {
             cost.dense_backward_input(&bytes, l);
+            cost.norm_backward(&bytes, l - 1, layout.gradients);
         }
         for l in 0..layers {
             cost.dense_backward_weights(&bytes, l, layout.gradients);
@@ -169,6 +171,39 @@ impl StepCost {
         self.dispatch(read + bytes.by_tile(), bytes.gradient_behind(l - 1));
     }
 
+    /// Statistics of the batch, then the normalized values, where batch norm follows the layer.
+    fn norm_forward(&mut self, bytes: &StepBytes, l: usize) {
+        let LayerBytes { norm, outputs, .. } = bytes.layers[l];
+        if norm.inputs > 0 {
+            self.dispatch(norm.inputs + bytes.by_member(), norm.scale);
+            self.dispatch(norm.inputs + 2 * norm.scale + bytes.by_tile(), outputs);
+        }
+    }
+
+    /// Sums with the update of gamma, beta and running statistics; then the gradient in place.
+    fn norm_backward(&mut self, bytes: &StepBytes, l: usize, arena: bool) {
+        let norm = bytes.layers[l].norm;
+        if norm.inputs == 0 {
+            return;
+        }
+        let rows = norm.inputs + bytes.gradient_behind(l);
+        let updated = norm.scale + norm.moments;
+        let (statistics, running) = (norm.scale, norm.scale);
+        let read = rows + statistics + running + bytes.by_member();
+        if arena {
+            let written = norm.sums + running + norm.gradients;
+            self.dispatch(read + norm.scale, written);
+        } else {
+            self.dispatch(read + updated, norm.sums + running + updated);
+        }
+        let read = rows + statistics + norm.sums + bytes.cursors + bytes.tiles;
+        self.dispatch(read, bytes.gradient_behind(l));
+        if arena {
+            let read = norm.gradients + updated + bytes.by_member();
+            self.dispatch(read, updated);
+        }
+    }
+
     /// The update follows in the same dispatch, or from an arena of gradients in another.
     fn dense_backward_weights(&mut self, bytes: &StepBytes, l: usize, arena: bool) {
         let layer = bytes.layers[l];
@@ -188,15 +223,14 @@ impl StepCost {
 mod tests {
     use super::*;
     use crate::data::{DataConfig, Dataset, Splits, load, split};
-    use crate::engine::gpu::kernels::Checks;
+    use crate::engine::gpu::layered::Kernels;
     use crate::engine::gpu::layered::buffers::{LEAST_ROWS, WaveBuffers, predicted_bytes};
     use crate::engine::gpu::layered::feature_bytes;
     use crate::engine::gpu::layered::placement::Placement;
     use crate::engine::gpu::layered::recording::Recorder;
-    use crate::engine::gpu::layered::{Kernels, Tiles};
-    use crate::engine::gpu::shader::Source;
     use crate::engine::gpu::{GpuDevice, Options, enumerate};
     use crate::engine::{TrainingData, WaveSetup};
+    use crate::plan::NormBytes;
     use crate::seed::Seed;
     use crate::train::{Activation, Member, MemberId, Optimizer};
 
@@ -228,6 +262,7 @@ mod tests {
                 batch_size: BATCH_SIZES[i % 3],
                 optimizer: optimizers()[i / 3 % 3],
                 activation: Activation::Relu,
+                dropout: 0.0,
             },
         };
         (0..count).map(member).collect()
@@ -256,8 +291,13 @@ mod tests {
             println!("on {} {}", adapter.backend(), adapter.name());
             let gpu = adapter.open().unwrap();
             for arena in [false, true] {
-                for hidden in [&[][..], &[64], &[30, 7]] {
-                    let shape = Shape::new(64, hidden, 10);
+                for (hidden, batch_norm) in [
+                    (&[][..], false),
+                    (&[64], false),
+                    (&[30, 7], false),
+                    (&[30, 7], true),
+                ] {
+                    let shape = Shape::new(64, hidden, 10).with_batch_norm(batch_norm);
                     let setup = WaveSetup {
                         data: TrainingData {
                             dataset: &dataset,
@@ -282,8 +322,8 @@ mod tests {
         let (layout, tiles) = (layout(options), options.tiles);
         let placement = Placement::new(setup, layout);
         assert!(placement.rows >= LEAST_ROWS, "no buffer is padded");
-        let buffers = WaveBuffers::new(gpu, setup, &placement, layout, tiles).unwrap();
-        let kernels = compiled(gpu, tiles, options.arena, buffers.data.source);
+        let buffers = WaveBuffers::new(gpu, setup, &placement, layout, &options).unwrap();
+        let kernels = Kernels::compile(gpu, &options, buffers.data.source);
         let hyperparameters: Vec<_> = setup.members.iter().map(|m| m.hyperparameters).collect();
         let rows = setup.data.dataset.rows() as u64;
         let feature_row = feature_bytes(&setup.data.dataset.features) / rows;
@@ -296,6 +336,17 @@ mod tests {
             assert_eq!(bytes.outputs, layer.outputs.size());
             assert_eq!(bytes.output_gradients, size(&layer.output_gradients));
             assert_eq!(bytes.gradients, size(&layer.gradients));
+            let Some(norm) = &layer.norm else {
+                assert_eq!(bytes.norm, NormBytes::default());
+                continue;
+            };
+            assert_eq!(bytes.norm.inputs, norm.inputs.size());
+            for buffer in [&norm.scale, &norm.running, &norm.statistics] {
+                assert_eq!(bytes.norm.scale, buffer.size());
+            }
+            assert_eq!(bytes.norm.moments, norm.moments.size());
+            assert_eq!(bytes.norm.sums, norm.sums.size());
+            assert_eq!(bytes.norm.gradients, size(&norm.gradients));
         }
         assert_eq!(feature_row * rows, buffers.data.features.size());
         assert_eq!(model.members, buffers.members.size());
@@ -315,10 +366,6 @@ mod tests {
         let cost = StepCost::new(setup.shape, &hyperparameters, layout, feature_row);
         assert_eq!(cost.dispatches, recorder.step().commands.len() as u64);
         gpu.check().unwrap();
-    }
-
-    fn compiled(gpu: &GpuDevice, tiles: Tiles, arena: bool, source: Source) -> Kernels {
-        Kernels::compile(gpu, Checks::Off, tiles, source, arena)
     }
 
     /// The figures of METHODOLOGY.md: one member, Adam.

@@ -104,11 +104,13 @@ impl<'r> LayeredWave<'r> {
     }
 
     /// Bytes of the wave's buffers.
+    #[cfg(test)]
     pub fn bytes(&self) -> u64 {
         self.buffers.bytes
     }
 
     /// Dispatches that a step takes, however many members there are.
+    #[cfg(test)]
     pub fn dispatches_a_step(&self) -> usize {
         self.recorder().step().commands.len()
     }
