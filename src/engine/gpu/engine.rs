@@ -31,20 +31,24 @@ pub struct Options {
 
 impl Options {
     /// What is fast on adapters of this kind.
-    pub fn for_kind(_kind: AdapterKind) -> Self {
-        let rows = TileShape {
-            rows: 32,
-            columns: 64,
-            thread_rows: 8,
+    pub fn for_kind(kind: AdapterKind) -> Self {
+        let tile = |rows, columns, thread_rows| TileShape {
+            rows,
+            columns,
+            thread_rows,
         };
-        let weights = TileShape {
-            rows: 64,
-            columns: 64,
-            thread_rows: 8,
+        // By `benches/gpu_tiles.rs` on llvmpipe; for hardware by what recurs elsewhere.
+        let (rows, weights, narrow_thread_rows) = match kind {
+            AdapterKind::Software => (tile(32, 32, 8), tile(32, 32, 4), 8),
+            _ => (tile(32, 64, 8), tile(64, 64, 8), 4),
         };
         Self {
             checks: Checks::Off,
-            tiles: Tiles { rows, weights },
+            tiles: Tiles {
+                rows,
+                weights,
+                narrow_thread_rows,
+            },
             arena: false,
             most_bytes: None,
         }

@@ -25,10 +25,26 @@ pub struct TileShape {
 /// zeros behind the last values are part of the chain.
 pub const INNER: u32 = 16;
 
+/// Columns of a tile for narrow results.
+const NARROW: u32 = 16;
+
 impl TileShape {
     /// Invocations of a workgroup.
     pub fn threads(self) -> u32 {
         self.rows / self.thread_rows * (self.columns / 4)
+    }
+
+    /// The tile for a result of so many columns: narrow results, as the last layer has them, would
+    /// leave most of a wide tile idle. An invocation of a narrow tile holds `thread_rows`.
+    pub fn for_columns(self, columns: u32, thread_rows: u32) -> Self {
+        if columns > NARROW || self.columns <= NARROW {
+            return self;
+        }
+        Self {
+            columns: NARROW,
+            thread_rows,
+            ..self
+        }
     }
 
     /// `rows`x`columns`/`thread_rows`, as records name it.
@@ -155,4 +171,23 @@ pub fn kernels() -> impl Iterator<Item = &'static str> {
         .iter()
         .filter(|(name, _)| !name.starts_with("shared/"))
         .map(|(name, _)| name.trim_end_matches(".wgsl"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn narrow_results_have_narrow_tiles() {
+        let wide = TileShape {
+            rows: 32,
+            columns: 64,
+            thread_rows: 8,
+        };
+        assert_eq!(wide.for_columns(17, 4), wide);
+        let narrow = wide.for_columns(16, 4);
+        assert_eq!((narrow.columns, narrow.threads()), (16, 32));
+        assert_eq!(wide.for_columns(1, 8).threads(), 16);
+        assert_eq!(narrow.for_columns(3, 8), narrow);
+    }
 }

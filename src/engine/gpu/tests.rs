@@ -60,7 +60,11 @@ fn tile(rows: u32, columns: u32, thread_rows: u32) -> TileShape {
 /// Other ways to compile the same kernels.
 fn other_options() -> Vec<(&'static str, Options)> {
     let ordinary = options();
-    let tiles = |rows, weights| Tiles { rows, weights };
+    let tiles = |rows, weights| Tiles {
+        rows,
+        weights,
+        narrow_thread_rows: 4,
+    };
     vec![
         (
             "checks on",

@@ -23,6 +23,21 @@ pub struct Tiles {
     pub rows: TileShape,
     /// Of `dense_backward_weights`.
     pub weights: TileShape,
+    /// Rows that an invocation holds where the result is narrow: fewer make more invocations, which
+    /// fill a GPU's subgroup; more make longer chains, which software adapters like.
+    pub narrow_thread_rows: u32,
+}
+
+impl Tiles {
+    /// The tile of rows for a result of so many columns.
+    pub fn rows_for(&self, columns: u32) -> TileShape {
+        self.rows.for_columns(columns, self.narrow_thread_rows)
+    }
+
+    /// The tile of weights for a result of so many columns.
+    pub fn weights_for(&self, columns: u32) -> TileShape {
+        self.weights.for_columns(columns, self.narrow_thread_rows)
+    }
 }
 
 /// The buffers of one dense layer.
@@ -289,9 +304,9 @@ impl LayerBuffers {
         bytes: LayerBytes,
         tiles: Tiles,
     ) -> Result<Self, EngineError> {
-        let columns = |stride: u32, tile: TileShape| stride.div_ceil(tile.columns / 4);
+        let row_columns = |columns: u32| columns.div_ceil(tiles.rows_for(columns).columns);
         let forward = LayerData {
-            column_tiles: columns(data.output_stride, tiles.rows),
+            column_tiles: row_columns(data.outputs),
             ..data
         };
         let evaluation = LayerData {
@@ -299,12 +314,13 @@ impl LayerBuffers {
             ..forward
         };
         let backward_input = LayerData {
-            column_tiles: columns(data.input_stride, tiles.rows),
+            column_tiles: row_columns(data.inputs),
             ..data
         };
+        let of_weights = tiles.weights_for(data.outputs);
         let backward_weights = LayerData {
-            column_tiles: columns(data.output_stride, tiles.weights),
-            row_tiles: data.inputs.div_ceil(tiles.weights.rows),
+            column_tiles: data.outputs.div_ceil(of_weights.columns),
+            row_tiles: data.inputs.div_ceil(of_weights.rows),
             ..data
         };
         Ok(Self {

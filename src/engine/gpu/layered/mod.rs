@@ -12,23 +12,30 @@ mod wave;
 use super::GpuDevice;
 use super::engine::Options;
 use super::kernels::{
-    Kernel, batch_norm_backward, batch_norm_backward_statistics, batch_norm_forward,
+    Checks, Kernel, batch_norm_backward, batch_norm_backward_statistics, batch_norm_forward,
     batch_norm_statistics, dense_backward_input, dense_backward_weights, dense_forward,
     end_of_epoch, evaluate, find_non_finite, softmax_cross_entropy, step, update,
 };
-use super::shader::{Source, Variant};
+use super::shader::{Source, TileShape, Variant};
 
 pub use buffers::{Tiles, feature_bytes, predicted_bytes};
 pub use cost::StepCost;
 pub use wave::LayeredWave;
 
+/// A product kernel with what it was compiled for.
+#[derive(Debug)]
+struct Product {
+    variant: Variant,
+    kernel: Kernel,
+}
+
 /// The kernels of the engine, compiled for one way of storing features.
 #[derive(Debug)]
 pub struct Kernels {
     tiles: Tiles,
-    forward: [(Source, Kernel); 2],
-    backward_weights: [(Source, Kernel); 2],
-    dense_backward_input: Kernel,
+    forward: Vec<Product>,
+    backward_weights: Vec<Product>,
+    backward_input: Vec<Product>,
     batch_norm_statistics: Kernel,
     batch_norm_forward: Kernel,
     batch_norm_backward_statistics: Kernel,
@@ -50,31 +57,42 @@ impl Kernels {
             arena,
             ..
         } = *options;
-        let rows = |source| Variant {
+        let plain = Variant {
             tile: tiles.rows,
-            source,
-            arena: false,
-        };
-        let weights = |source| Variant {
-            tile: tiles.weights,
-            source,
+            source: Source::Activations,
             arena,
         };
-        let plain = rows(Source::Activations);
+        let products = |sources: &[Source], widths: [TileShape; 2], compile: Compile| {
+            let mut products: Vec<Product> = Vec::new();
+            for (tile, &source) in widths
+                .iter()
+                .flat_map(|t| sources.iter().map(move |s| (*t, s)))
+            {
+                let variant = Variant {
+                    tile,
+                    source,
+                    arena,
+                };
+                // Both widths may be the same.
+                if !products.iter().any(|p| p.variant == variant) {
+                    let kernel = compile(gpu, checks, variant);
+                    products.push(Product { variant, kernel });
+                }
+            }
+            products
+        };
         let sources = [features, Source::Activations];
-        let forward = |source| dense_forward::compile(gpu, checks, rows(source));
-        let backward = |source| dense_backward_weights::compile(gpu, checks, weights(source));
+        let rows = [tiles.rows, tiles.rows_for(1)];
+        let weights = [tiles.weights, tiles.weights_for(1)];
         Self {
             tiles,
-            forward: sources.map(|source| (source, forward(source))),
-            backward_weights: sources.map(|source| (source, backward(source))),
-            dense_backward_input: dense_backward_input::compile(gpu, checks, plain),
+            forward: products(&sources, rows, dense_forward::compile),
+            backward_weights: products(&sources, weights, dense_backward_weights::compile),
+            backward_input: products(&sources[1..], rows, dense_backward_input::compile),
             batch_norm_statistics: batch_norm_statistics::compile(gpu, checks, plain),
             batch_norm_forward: batch_norm_forward::compile(gpu, checks, plain),
             batch_norm_backward_statistics: batch_norm_backward_statistics::compile(
-                gpu,
-                checks,
-                weights(Source::Activations),
+                gpu, checks, plain,
             ),
             batch_norm_backward: batch_norm_backward::compile(gpu, checks, plain),
             softmax_cross_entropy: softmax_cross_entropy::compile(gpu, checks, plain),
@@ -91,16 +109,32 @@ impl Kernels {
         self.tiles.rows.rows
     }
 
-    fn dense_forward(&self, source: Source) -> &Kernel {
-        by_source(&self.forward, source)
+    /// For inputs from there, and a result of so many columns.
+    fn dense_forward(&self, source: Source, columns: u32) -> &Kernel {
+        find(&self.forward, source, self.tiles.rows_for(columns))
     }
 
-    fn dense_backward_weights(&self, source: Source) -> &Kernel {
-        by_source(&self.backward_weights, source)
+    /// For a result of so many columns.
+    fn dense_backward_input(&self, columns: u32) -> &Kernel {
+        let tile = self.tiles.rows_for(columns);
+        find(&self.backward_input, Source::Activations, tile)
+    }
+
+    /// For inputs from there, and a result of so many columns.
+    fn dense_backward_weights(&self, source: Source, columns: u32) -> &Kernel {
+        let tile = self.tiles.weights_for(columns);
+        find(&self.backward_weights, source, tile)
     }
 }
 
-fn by_source(kernels: &[(Source, Kernel)], source: Source) -> &Kernel {
-    let found = kernels.iter().find(|(s, _)| *s == source);
-    &found.expect("compiled for the dataset").1
+/// How a kernel is compiled.
+type Compile = fn(&GpuDevice, Checks, Variant) -> Kernel;
+
+fn find(products: &[Product], source: Source, tile: TileShape) -> &Kernel {
+    let found = products
+        .iter()
+        .find(|p| p.variant.source == source && p.variant.tile == tile);
+    &found
+        .expect("compiled for the dataset and both widths")
+        .kernel
 }

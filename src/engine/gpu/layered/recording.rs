@@ -173,6 +173,16 @@ impl<'w, 'k> Recorder<'w, 'k> {
         out.push(kernel, bindings, Work::Members(1));
     }
 
+    /// An evaluation of the batches that members are at: before the first epoch, of no rows.
+    pub fn nothing(&self) -> EvaluationBindings<'w> {
+        EvaluationBindings {
+            cursors: &self.buffers.forward,
+            rows: &self.buffers.orders,
+            tiles: self.tiles(),
+            partials: &self.buffers.partials,
+        }
+    }
+
     /// Forward pass and counts of one group of an evaluation's tiles.
     pub fn evaluation(&self, at: &EvaluationBindings<'w>) -> Recording<'k> {
         let b = self.buffers;
@@ -220,7 +230,9 @@ impl<'w, 'k> Recorder<'w, 'k> {
         };
         let inputs = self.inputs(l, orders);
         let outputs = layer.norm.as_ref().map_or(&layer.outputs, |n| &n.inputs);
-        let kernel = self.kernels.dense_forward(inputs.source());
+        let kernel = self
+            .kernels
+            .dense_forward(inputs.source(), layer.data.outputs);
         let bindings = dense_forward::Bindings {
             layer: whole(uniform),
             members: whole(&self.buffers.members),
@@ -361,7 +373,7 @@ impl<'w, 'k> Recorder<'w, 'k> {
 
     fn backward_input(&self, out: &mut Recording<'k>, l: usize) {
         let (layer, before) = (&self.buffers.layers[l], &self.buffers.layers[l - 1]);
-        let kernel = &self.kernels.dense_backward_input;
+        let kernel = self.kernels.dense_backward_input(layer.data.inputs);
         let bindings = dense_backward_input::Bindings {
             layer: whole(&layer.backward_input),
             members: whole(&self.buffers.members),
@@ -380,7 +392,9 @@ impl<'w, 'k> Recorder<'w, 'k> {
         let (b, device) = (self.buffers, &self.gpu.device);
         let layer = &b.layers[l];
         let inputs = self.inputs(l, &b.orders);
-        let kernel = self.kernels.dense_backward_weights(inputs.source());
+        let kernel = self
+            .kernels
+            .dense_backward_weights(inputs.source(), layer.data.outputs);
         let result = match &layer.gradients {
             None => WeightsResult::Updated {
                 weights: whole(&layer.weights),

@@ -202,10 +202,12 @@ impl<'r> LayeredWave<'r> {
         let begin = Instant::now();
         let recorder = self.recorder();
         let (step, end) = (recorder.step(), recorder.end_of_epoch());
+        let evaluation = recorder.evaluation(&recorder.nothing());
         let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
         let mut pass = encoder.begin_compute_pass(&Default::default());
         step.play(&mut pass, 1, 1);
         end.play(&mut pass, 1, 1);
+        evaluation.play(&mut pass, 1, 1);
         drop(pass);
         let submission = self.gpu.queue.submit([encoder.finish()]);
         transfer::wait(&self.gpu, Some(submission))?;
