@@ -28,8 +28,9 @@ const MOST_MEMBERS_PER_TRIAL: u64 = 10_000;
 
 /// Resolves, trains, prints.
 pub fn run(arguments: &SweepArguments, started: Instant) -> anyhow::Result<ExitCode> {
+    let adapter = recorded_adapter(arguments);
     let engine = adapters::choose(
-        &arguments.adapter,
+        adapter.as_deref().unwrap_or(&arguments.adapter),
         arguments.engine.as_deref(),
         arguments.threads,
     )?;
@@ -61,6 +62,21 @@ pub fn run(arguments: &SweepArguments, started: Instant) -> anyhow::Result<ExitC
     };
     let (run, plan) = begin(arguments, &study, opened)?;
     train(arguments, &study, run, &plan, started)
+}
+
+/// The adapter that the run was begun on, where it is gone on with and none is named: `cpu`, or
+/// backend and name, by which it is found again.
+fn recorded_adapter(arguments: &SweepArguments) -> Option<String> {
+    if !arguments.resume || !arguments.adapter.eq_ignore_ascii_case("auto") {
+        return None;
+    }
+    let folder = arguments.out.clone().unwrap_or_else(store::latest);
+    // What cannot be read is said when the run is opened.
+    let adapter = store::open(&folder).and_then(|run| run.run()).ok()?.adapter;
+    Some(match adapter.engine.as_str() {
+        "cpu" => "cpu".to_owned(),
+        _ => format!("{}:{}", adapter.backend, adapter.name),
+    })
 }
 
 /// The run that `--resume` names.
@@ -165,6 +181,7 @@ fn begin(
     if let Some(opened) = opened {
         let folder = opened.run.folder().display().to_string();
         study.check_same(&folder, &opened.record)?;
+        study.check_plan(&opened.record.plan)?;
         if let Some(warning) = study.other_machine(&opened.record) {
             output::tell(&format!("warning: {warning}"));
         }

@@ -119,6 +119,20 @@ pub enum EngineError {
         /// Its size.
         bytes: u64,
     },
+    /// A list of a wave is larger than a buffer may be.
+    #[error(
+        "{what} of a wave take {bytes} bytes, more than the {available} bytes of a buffer of `{adapter}`; use fewer `repeats` or `folds`, or --adapter cpu"
+    )]
+    BufferTooLarge {
+        /// Name of the adapter.
+        adapter: String,
+        /// What was to be put there.
+        what: String,
+        /// Its size.
+        bytes: u64,
+        /// The most that a buffer may have.
+        available: u64,
+    },
     /// The adapter could not be opened, or failed in another way.
     #[error(
         "the adapter `{adapter}` failed: {reason}; update its driver, or name another with --adapter"
@@ -143,7 +157,10 @@ impl EngineError {
     pub fn is_usage(&self) -> bool {
         matches!(
             self,
-            Self::TooLarge { .. } | Self::DataTooLarge { .. } | Self::AdapterLacks { .. }
+            Self::TooLarge { .. }
+                | Self::DataTooLarge { .. }
+                | Self::BufferTooLarge { .. }
+                | Self::AdapterLacks { .. }
         )
     }
 }

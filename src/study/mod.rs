@@ -306,6 +306,24 @@ impl<'s> Study<'s> {
         Ok(())
     }
 
+    /// Checks that waves that were planned for one adapter fit the buffers of this one.
+    ///
+    /// # Errors
+    /// [`EngineError::AdapterLacks`] names the limit.
+    pub fn check_plan(&self, plan: &PlanRecord) -> Result<(), StudyError> {
+        let most = |limits: Limits| limits.layout.map(|layout| layout.most_buffer_bytes);
+        match (most(plan.limits), most(self.engine.limits())) {
+            (Some(needed), Some(value)) if value < needed => Err(EngineError::AdapterLacks {
+                adapter: self.engine.adapter().name,
+                what: "bytes a buffer, with which the run was planned".to_owned(),
+                value,
+                needed,
+            }
+            .into()),
+            _ => Ok(()),
+        }
+    }
+
     /// A warning where a run is gone on with on another adapter than it was begun on: bits are
     /// promised on the same one only.
     pub fn other_machine(&self, stored: &RunRecord) -> Option<String> {

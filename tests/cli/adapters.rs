@@ -176,6 +176,10 @@ fn a_sweep_on_a_software_adapter_agrees_with_the_cpu_trial_by_trial() {
         assert!(record["plan"]["limits"]["layout"]["most_buffer_bytes"].is_u64());
         let summary = desk.json(&format!("{run}/summary.json"));
         assert!(summary["timing"]["compile_s"].as_f64().unwrap() > 0.0);
+        // Without a name, the adapter that the run was begun on is taken again.
+        desk.sweep(&format!("--resume --out {run}"))
+            .succeeds()
+            .prints(&["engine layered", name]);
         // A run that was begun by one engine is gone on with by it alone.
         desk.sweep(&format!("--resume --adapter cpu --out {run}"))
             .exits(2)

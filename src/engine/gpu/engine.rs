@@ -94,6 +94,16 @@ impl GpuEngine {
         }
     }
 
+    /// The same engine with fewer workgroups along a dimension of a dispatch.
+    #[cfg(test)]
+    pub fn with_most_workgroups(self, most: u32) -> Self {
+        let mut opened = self.opened();
+        let gpu = Arc::get_mut(&mut opened.gpu).expect("no wave was started");
+        gpu.limits.max_compute_workgroups_per_dimension = most;
+        drop(opened);
+        self
+    }
+
     /// The same engine with other limits of a wave; results do not depend on them.
     pub fn with_limits(mut self, limits: Limits) -> Self {
         self.limits = limits;

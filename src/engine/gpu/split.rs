@@ -7,6 +7,7 @@
 
 use super::engine::GpuEngine;
 use super::layered::LayeredWave;
+use super::transfer;
 use crate::engine::{
     EngineError, Evaluation, MemberSnapshot, MemberStatus, Part, Progress, Running, WaveSetup,
 };
@@ -39,6 +40,8 @@ struct Piece<'r> {
 struct SplitWave<'r> {
     engine: &'r GpuEngine,
     pieces: Vec<Piece<'r>>,
+    /// The piece that was last on the device, by number, as it still is there: a pause needs no change.
+    resident: Option<(usize, LayeredWave<'r>)>,
     compile_s: f64,
 }
 
@@ -47,6 +50,7 @@ impl<'r> SplitWave<'r> {
         let mut wave = Self {
             engine,
             pieces: Vec::new(),
+            resident: None,
             compile_s: 0.0,
         };
         wave.halve(setup)?;
@@ -57,6 +61,10 @@ impl<'r> SplitWave<'r> {
     fn halve(&mut self, setup: WaveSetup<'r>) -> Result<(), EngineError> {
         match self.engine.layered(setup) {
             Err(EngineError::OutOfMemory { .. }) if setup.members.len() > 1 => {
+                // What the attempt has staged is freed when it was sent.
+                let gpu = self.engine.device();
+                gpu.queue.submit([]);
+                transfer::wait(&gpu, None)?;
                 let (first, second) = setup.members.split_at(setup.members.len() / 2);
                 for members in [first, second] {
                     self.halve(WaveSetup { members, ..setup })?;
@@ -80,10 +88,19 @@ impl<'r> SplitWave<'r> {
         work: impl FnOnce(&mut LayeredWave<'r>) -> Result<T, EngineError>,
     ) -> Result<T, EngineError> {
         let Piece { setup, members } = &mut self.pieces[piece];
-        let mut wave = self.engine.layered(*setup)?;
-        wave.load(members)?;
+        let mut wave = match self.resident.take() {
+            Some((resident, wave)) if resident == piece => wave,
+            other => {
+                // First room, then the piece.
+                drop(other);
+                let mut wave = self.engine.layered(*setup)?;
+                wave.load(members)?;
+                wave
+            }
+        };
         let done = work(&mut wave)?;
         *members = wave.save()?;
+        self.resident = Some((piece, wave));
         Ok(done)
     }
 
@@ -150,6 +167,7 @@ impl Running for SplitWave<'_> {
 
     fn keep(&mut self, slots: &[usize]) {
         assert!(slots.is_sorted(), "slots to keep ascend");
+        self.resident = None;
         let mut at = 0;
         for piece in &mut self.pieces {
             piece.members.retain(|_| {
@@ -160,6 +178,7 @@ impl Running for SplitWave<'_> {
     }
 
     fn copy(&mut self, from: usize, to: usize) -> Result<(), EngineError> {
+        self.resident = None;
         let places = self.places();
         let member = self.members()[to];
         let mut copied = self.snapshots().nth(from).expect("a kept slot").clone();
@@ -176,6 +195,7 @@ impl Running for SplitWave<'_> {
     }
 
     fn load(&mut self, snapshots: &[MemberSnapshot]) -> Result<(), EngineError> {
+        self.resident = None;
         let mut left = snapshots.len();
         for piece in &mut self.pieces {
             let of_piece = |s: &&MemberSnapshot| piece.setup.members.iter().any(|m| m.id == s.id);

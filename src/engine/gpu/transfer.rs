@@ -19,6 +19,7 @@ pub struct Allocator<'g> {
     gpu: &'g GpuDevice,
     bytes: u64,
     most: u64,
+    most_buffer: u64,
 }
 
 impl<'g> Allocator<'g> {
@@ -28,12 +29,19 @@ impl<'g> Allocator<'g> {
             gpu,
             bytes: 0,
             most: u64::MAX,
+            most_buffer: gpu.limits.max_buffer_size,
         }
     }
 
     /// Makes no more than this in all.
     pub fn with_most(mut self, bytes: Option<u64>) -> Self {
         self.most = bytes.unwrap_or(u64::MAX);
+        self
+    }
+
+    /// Makes no buffer larger than this.
+    pub fn with_most_buffer(mut self, bytes: u64) -> Self {
+        self.most_buffer = bytes;
         self
     }
 
@@ -82,6 +90,14 @@ impl<'g> Allocator<'g> {
         bytes: u64,
         usage: wgpu::BufferUsages,
     ) -> Result<wgpu::Buffer, EngineError> {
+        if bytes > self.most_buffer {
+            return Err(EngineError::BufferTooLarge {
+                adapter: self.gpu.description.name.clone(),
+                what: what.to_owned(),
+                bytes,
+                available: self.most_buffer,
+            });
+        }
         let device = &self.gpu.device;
         let out_of_memory = device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
         let buffer = device.create_buffer(&wgpu::BufferDescriptor {
@@ -103,11 +119,21 @@ impl<'g> Allocator<'g> {
     }
 }
 
-/// Writes values to the beginning of a buffer.
+/// Bytes that go to or from the device at once: what is staged is memory of the host and, with some
+/// drivers, of the device.
+const CHUNK_BYTES: u64 = 64 << 20;
+
+/// Writes values to the beginning of a buffer, in chunks.
 pub fn write<T: Pod>(gpu: &GpuDevice, buffer: &wgpu::Buffer, values: &[T]) {
-    if !values.is_empty() {
-        gpu.queue
-            .write_buffer(buffer, 0, bytemuck::cast_slice(values));
+    let bytes: &[u8] = bytemuck::cast_slice(values);
+    let mut at = 0;
+    for chunk in bytes.chunks(CHUNK_BYTES as usize) {
+        if at > 0 {
+            // What is staged so far is sent, and its memory freed.
+            gpu.queue.submit([]);
+        }
+        gpu.queue.write_buffer(buffer, at, chunk);
+        at += chunk.len() as u64;
     }
 }
 
@@ -133,12 +159,50 @@ impl<'b> Wanted<'b> {
     }
 }
 
-/// Waits for all that was submitted, and reads parts of buffers in one copy.
+/// Waits for all that was submitted, and reads parts of buffers, in chunks.
 ///
 /// # Errors
 /// When the device is lost or fails.
 pub fn read(gpu: &GpuDevice, wanted: &[Wanted<'_>]) -> Result<Vec<Vec<u8>>, EngineError> {
-    let total: u64 = wanted.iter().map(|w| w.bytes).sum();
+    let mut parts: Vec<Vec<u8>> = wanted.iter().map(|_| Vec::new()).collect();
+    let mut chunk = Vec::new();
+    let mut bytes = 0;
+    for (part, piece) in pieces(wanted) {
+        if bytes + piece.bytes > CHUNK_BYTES {
+            read_chunk(gpu, &chunk, &mut parts)?;
+            chunk.clear();
+            bytes = 0;
+        }
+        bytes += piece.bytes;
+        chunk.push((part, piece));
+    }
+    read_chunk(gpu, &chunk, &mut parts)?;
+    Ok(parts)
+}
+
+/// The wanted parts, by number, none longer than a chunk.
+fn pieces<'b>(wanted: &[Wanted<'b>]) -> Vec<(usize, Wanted<'b>)> {
+    let mut pieces = Vec::new();
+    for (part, w) in wanted.iter().enumerate() {
+        for begin in (0..w.bytes).step_by(CHUNK_BYTES as usize) {
+            let piece = Wanted {
+                buffer: w.buffer,
+                offset: w.offset + begin,
+                bytes: CHUNK_BYTES.min(w.bytes - begin),
+            };
+            pieces.push((part, piece));
+        }
+    }
+    pieces
+}
+
+/// Reads some pieces in one copy, each to the end of its part.
+fn read_chunk(
+    gpu: &GpuDevice,
+    pieces: &[(usize, Wanted<'_>)],
+    parts: &mut [Vec<u8>],
+) -> Result<(), EngineError> {
+    let total: u64 = pieces.iter().map(|(_, piece)| piece.bytes).sum();
     let staging = gpu.device.create_buffer(&wgpu::BufferDescriptor {
         label: Some("regatta.readback"),
         size: total.max(LEAST_BYTES),
@@ -147,21 +211,20 @@ pub fn read(gpu: &GpuDevice, wanted: &[Wanted<'_>]) -> Result<Vec<Vec<u8>>, Engi
     });
     let mut encoder = gpu.device.create_command_encoder(&Default::default());
     let mut at = 0;
-    for w in wanted {
-        if w.bytes > 0 {
-            encoder.copy_buffer_to_buffer(w.buffer, w.offset, &staging, at, w.bytes);
-        }
+    for (_, w) in pieces {
+        encoder.copy_buffer_to_buffer(w.buffer, w.offset, &staging, at, w.bytes);
         at += w.bytes;
     }
     gpu.queue.submit([encoder.finish()]);
     let bytes = mapped(gpu, &staging)?;
     let mut rest = bytes.as_slice();
-    let parts = wanted.iter().map(|w| {
-        let (part, after) = rest.split_at(usize::try_from(w.bytes).expect("it was mapped"));
+    for (part, piece) in pieces {
+        let length = usize::try_from(piece.bytes).expect("a chunk is mapped");
+        let (read, after) = rest.split_at(length);
+        parts[*part].extend_from_slice(read);
         rest = after;
-        part.to_vec()
-    });
-    Ok(parts.collect())
+    }
+    Ok(())
 }
 
 fn mapped(gpu: &GpuDevice, staging: &wgpu::Buffer) -> Result<Vec<u8>, EngineError> {

@@ -3,9 +3,6 @@
 use crate::engine::gpu::GpuDevice;
 use crate::engine::gpu::shader::{self, Source, Variant};
 
-/// Most workgroups along one dimension of a dispatch: WebGPU's limit, which adapters have too.
-const MOST_WORKGROUPS: u32 = 65_535;
-
 /// Part of a buffer that a kernel reads or writes.
 pub type Binding<'a> = wgpu::BufferBinding<'a>;
 
@@ -114,6 +111,8 @@ pub struct Kernel {
     name: &'static str,
     pipeline: wgpu::ComputePipeline,
     layout: wgpu::BindGroupLayout,
+    /// Most workgroups along one dimension of a dispatch.
+    most_workgroups: u32,
 }
 
 impl Kernel {
@@ -138,6 +137,7 @@ impl Kernel {
             name,
             layout: pipeline.get_bind_group_layout(0),
             pipeline,
+            most_workgroups: gpu.limits.max_compute_workgroups_per_dimension,
         }
     }
 
@@ -161,8 +161,8 @@ impl Kernel {
         })
     }
 
-    /// Records one dispatch of this many workgroups, folded to two dimensions; workgroups beyond
-    /// the last find no work.
+    /// Records one dispatch of this many workgroups, folded to two dimensions. A few more than asked
+    /// for may run: they are given the items behind the last one of their list, if there are any.
     pub fn dispatch(
         &self,
         pass: &mut wgpu::ComputePass<'_>,
@@ -172,7 +172,7 @@ impl Kernel {
         if workgroups == 0 {
             return;
         }
-        let (x, y) = fold(workgroups);
+        let (x, y) = fold(workgroups, self.most_workgroups);
         pass.set_pipeline(&self.pipeline);
         pass.set_bind_group(0, bindings, &[]);
         pass.dispatch_workgroups(x, y, 1);
@@ -200,8 +200,8 @@ fn shader_module(
 }
 
 /// Two dimensions that hold this many workgroups, as few too many as can be.
-fn fold(workgroups: u32) -> (u32, u32) {
-    let y = workgroups.div_ceil(MOST_WORKGROUPS);
+fn fold(workgroups: u32, most: u32) -> (u32, u32) {
+    let y = workgroups.div_ceil(most);
     (workgroups.div_ceil(y), y)
 }
 
@@ -247,7 +247,7 @@ mod tests {
             (65_536, (32_768, 2)),
             (200_000, (50_000, 4)),
         ] {
-            let (x, y) = fold(workgroups);
+            let (x, y) = fold(workgroups, 65_535);
             assert_eq!((x, y), expected);
             assert!(u64::from(x) * u64::from(y) >= u64::from(workgroups));
         }

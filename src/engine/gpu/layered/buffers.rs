@@ -10,11 +10,21 @@ use crate::engine::gpu::shader::{Source, TileShape};
 use crate::engine::gpu::transfer::{Allocator, LEAST_BYTES};
 use crate::engine::{EngineError, TrainingData, WaveSetup};
 use crate::plan::{BufferLayout, LayerBytes, NormBytes};
-use crate::train::MemberId;
+use crate::train::{MemberId, Shape};
 
-/// Rows that the buffers of activations have at least, so that evaluations of few members are not
-/// made of tiny dispatches.
+/// Rows that the buffers of activations have at least where they fit, so that evaluations of few
+/// members are not made of tiny dispatches.
 pub const LEAST_ROWS: u32 = 1024;
+
+/// Rows of the buffers of activations: those of all batches, and at least so many as fit.
+fn activation_rows(shape: &Shape, placement: &Placement, layout: BufferLayout) -> u32 {
+    let widths = shape.widths()[1..].iter();
+    let widest = widths.map(|w| 4 * w.next_multiple_of(4) as u64).max();
+    let fit = layout.most_buffer_bytes / widest.unwrap_or(4);
+    let least = fit.min(u64::from(LEAST_ROWS)) / layout.row_tile * layout.row_tile;
+    let least = u32::try_from(least).expect("no more than the least rows");
+    placement.rows.max(least)
+}
 
 /// How product kernels cut their results: of rows by columns, and of weights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -165,9 +175,11 @@ impl WaveBuffers {
         layout: BufferLayout,
         options: &Options,
     ) -> Result<Self, EngineError> {
-        let mut make = Allocator::new(gpu).with_most(options.most_bytes);
+        let mut make = Allocator::new(gpu)
+            .with_most(options.most_bytes)
+            .with_most_buffer(layout.most_buffer_bytes);
         let tiles = options.tiles;
-        let rows = placement.rows.max(LEAST_ROWS);
+        let rows = activation_rows(setup.shape, placement, layout);
         let slots = placement.members.len() as u64;
         let sums = layer_bytes(setup, layout, rows);
         let last = sums.len() - 1;
@@ -230,7 +242,7 @@ fn layer_bytes(setup: &WaveSetup<'_>, layout: BufferLayout, rows: u32) -> Vec<La
 /// Bytes that [`WaveBuffers::new`] will allocate, without allocating them.
 pub fn predicted_bytes(setup: &WaveSetup<'_>, layout: BufferLayout, tiles: Tiles) -> u64 {
     let placement = Placement::new(setup, layout);
-    let rows = placement.rows.max(LEAST_ROWS);
+    let rows = activation_rows(setup.shape, &placement, layout);
     let least = |bytes: u64| bytes.max(LEAST_BYTES);
     let layers = layer_bytes(setup, layout, rows);
     let of_layers: u64 = layers.iter().map(predicted_layer_bytes).sum();

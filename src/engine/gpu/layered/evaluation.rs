@@ -1,17 +1,16 @@
 //! Evaluation: all rows of a part through the forward pass, then losses and counts.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use super::lists::{EvaluationTiles, Rows, evaluation_tiles};
+use super::pace::Pace;
 use super::placement::Placement;
 use super::recording::{EvaluationBindings, Recorder, part as part_of};
 use crate::engine::gpu::GpuDevice;
 use crate::engine::gpu::layout::{Cursor, Tile};
 use crate::engine::gpu::transfer::{self, Allocator, Wanted};
 use crate::engine::{EngineError, Part, TrainingData};
-
-/// Groups of tiles begin at multiples of 16 tiles: storage bindings are aligned to 256 bytes.
-const GROUP_TILES: u32 = 16;
 
 /// What an evaluation counted for one slot.
 #[derive(Clone, Debug, PartialEq)]
@@ -48,7 +47,7 @@ impl Evaluator {
         tile_rows: u32,
         activation_rows: u32,
     ) -> Result<Self, EngineError> {
-        let capacity = activation_rows / tile_rows / GROUP_TILES * GROUP_TILES;
+        let capacity = activation_rows / tile_rows;
         let laid_out = evaluation_tiles(&rows, tile_rows, capacity);
         let (part_rows, starts) = rows_of_folds(placement, data, part);
         let mut cursors = vec![Cursor::default(); placement.members.len()];
@@ -77,35 +76,25 @@ impl Evaluator {
         &self.rows
     }
 
-    /// Counts and losses by slot.
+    /// Counts and losses by slot. Each group is a submission of its own, so that none is long.
     ///
     /// # Errors
     /// When the device fails.
     pub fn evaluate(
         &self,
         recorder: &Recorder<'_, '_>,
+        pace: &mut Pace,
     ) -> Result<BTreeMap<u32, Evaluated>, EngineError> {
         let gpu = recorder.gpu;
         let counts = &recorder.buffers.counts;
         let mut encoder = gpu.device.create_command_encoder(&Default::default());
         encoder.clear_buffer(counts, 0, None);
-        let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
-            label: Some("regatta.evaluate"),
-            timestamp_writes: None,
-        });
-        for group in &self.laid_out.groups {
-            let each = size_of::<Tile>() as u64;
-            let (begin, count) = (u64::from(group.start), group.end - group.start);
-            let bindings = EvaluationBindings {
-                cursors: &self.cursors,
-                rows: &self.part_rows,
-                tiles: part_of(&self.tiles, begin * each, u64::from(count) * each),
-                partials: &self.partials,
-            };
-            recorder.evaluation(&bindings).play(&mut pass, 0, count);
-        }
-        drop(pass);
         gpu.queue.submit([encoder.finish()]);
+        pace.begin();
+        for group in &self.laid_out.groups {
+            let count = group.end - group.start;
+            pace.submit(gpu, self.encode(recorder, group), f64::from(count))?;
+        }
         let wanted = [
             Wanted::beginning(&self.partials, 4 * u64::from(self.laid_out.block_count)),
             Wanted::beginning(counts, counts.size()),
@@ -116,6 +105,27 @@ impl Evaluator {
             &transfer::values::<u32>(&read[1]),
             recorder.classes(),
         ))
+    }
+
+    fn encode(&self, recorder: &Recorder<'_, '_>, group: &Range<u32>) -> wgpu::CommandBuffer {
+        let each = size_of::<Tile>() as u64;
+        let (begin, count) = (u64::from(group.start), group.end - group.start);
+        let bindings = EvaluationBindings {
+            cursors: &self.cursors,
+            rows: &self.part_rows,
+            tiles: part_of(&self.tiles, begin * each, u64::from(count) * each),
+            partials: &self.partials,
+        };
+        let recording = recorder.evaluation(&bindings);
+        let device = &recorder.gpu.device;
+        let mut encoder = device.create_command_encoder(&Default::default());
+        let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
+            label: Some("regatta.evaluate"),
+            timestamp_writes: None,
+        });
+        recording.play(&mut pass, 0, count);
+        drop(pass);
+        encoder.finish()
     }
 
     /// Blocks are added in their order, in f64.

@@ -39,11 +39,14 @@ pub fn training_tiles(members: &[Rows], tile_rows: u32) -> (Vec<Tile>, Vec<u32>)
     (tiles, prefix)
 }
 
+/// Groups of tiles begin at multiples of so many: storage bindings are aligned to 256 bytes.
+const GROUP_ALIGNMENT: u32 = 16;
+
 /// The tiles of an evaluation, in groups that fit the buffers of activations together: `capacity`
 /// tiles a group. Blocks are numbered through all groups.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EvaluationTiles {
-    /// Group after group.
+    /// Group after group, with unused ones between that align the groups.
     pub tiles: Vec<Tile>,
     /// The groups.
     pub groups: Vec<Range<u32>>,
@@ -53,30 +56,52 @@ pub struct EvaluationTiles {
     pub block_count: u32,
 }
 
+impl EvaluationTiles {
+    fn len(&self) -> u32 {
+        u32::try_from(self.tiles.len()).expect("tiles are limited by memory")
+    }
+
+    /// Tiles in the last group, in one that is begun if it is full.
+    fn open_group(&mut self, capacity: u32) -> u32 {
+        let full = |group: &Range<u32>| group.end - group.start == capacity;
+        if self.groups.last().is_none_or(full) {
+            let aligned = self.len().next_multiple_of(GROUP_ALIGNMENT);
+            self.tiles.resize(aligned as usize, Tile::default());
+            self.groups.push(aligned..aligned);
+        }
+        self.groups
+            .last()
+            .map_or(0, |group| group.end - group.start)
+    }
+}
+
 /// Lays out the rows of an evaluation; `first_row` of the members does not count.
+///
+/// # Panics
+/// When `capacity` is 0.
 pub fn evaluation_tiles(members: &[Rows], tile_rows: u32, capacity: u32) -> EvaluationTiles {
+    assert!(capacity > 0, "a group holds a tile");
     let mut out = EvaluationTiles::default();
     let blocks_a_tile = tile_rows / BLOCK_ROWS;
     for member in members {
         let first_block = out.block_count;
         for row in (0..member.rows).step_by(tile_rows as usize) {
-            let number = u32::try_from(out.tiles.len()).expect("tiles are limited by memory");
+            let place = out.open_group(capacity);
             out.tiles.push(Tile {
                 slot: member.slot,
                 row,
-                activation_row: number % capacity * tile_rows,
+                activation_row: place * tile_rows,
                 block: out.block_count,
             });
             out.block_count += blocks_a_tile;
+            let end = out.len();
+            if let Some(group) = out.groups.last_mut() {
+                group.end = end;
+            }
         }
         out.blocks
             .push(first_block..first_block + member.rows.div_ceil(BLOCK_ROWS));
     }
-    let count = u32::try_from(out.tiles.len()).expect("tiles are limited by memory");
-    out.groups = (0..count)
-        .step_by(capacity as usize)
-        .map(|begin| begin..count.min(begin + capacity))
-        .collect();
     out
 }
 
@@ -119,16 +144,16 @@ mod tests {
     #[test]
     fn an_evaluation_reuses_the_rows_group_after_group() {
         let laid = evaluation_tiles(&[rows(0, 70, 0), rows(1, 20, 0), rows(3, 0, 0)], 32, 2);
-        let places: Vec<(u32, u32, u32, u32)> = laid
-            .tiles
-            .iter()
-            .map(|t| (t.slot, t.row, t.activation_row, t.block))
-            .collect();
-        assert_eq!(
-            places,
-            [(0, 0, 0, 0), (0, 32, 32, 2), (0, 64, 0, 4), (1, 0, 32, 6)]
-        );
-        assert_eq!(laid.groups, [0..2, 2..4]);
+        let group = |group: usize| -> Vec<(u32, u32, u32, u32)> {
+            let Range { start, end } = laid.groups[group];
+            let tiles = laid.tiles[start as usize..end as usize].iter();
+            tiles
+                .map(|t| (t.slot, t.row, t.activation_row, t.block))
+                .collect()
+        };
+        assert_eq!(group(0), [(0, 0, 0, 0), (0, 32, 32, 2)]);
+        assert_eq!(group(1), [(0, 64, 0, 4), (1, 0, 32, 6)]);
+        assert_eq!(laid.groups, [0..2, 16..18]);
         assert_eq!(laid.blocks, [0..5, 6..8, 8..8]);
         assert_eq!(laid.block_count, 8);
     }

@@ -4,6 +4,7 @@ mod buffers;
 mod cost;
 mod evaluation;
 mod lists;
+mod pace;
 mod placement;
 mod recording;
 mod snapshots;

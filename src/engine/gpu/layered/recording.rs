@@ -19,8 +19,8 @@ pub enum Work {
     Tiles(u32),
     /// So many for each member.
     Members(u32),
-    /// One for so many members.
-    MemberGroups(u32),
+    /// So many in all: over every kept member, whether it takes part or not.
+    All(u32),
 }
 
 impl Work {
@@ -28,7 +28,7 @@ impl Work {
         match self {
             Self::Tiles(each) => tiles.checked_mul(each),
             Self::Members(each) => members.checked_mul(each),
-            Self::MemberGroups(many) => Some(members.div_ceil(many)),
+            Self::All(workgroups) => Some(workgroups),
         }
         .expect("buffers are smaller than 2^32 workgroups' tiles")
     }
@@ -151,7 +151,7 @@ impl<'w, 'k> Recorder<'w, 'k> {
             marks: whole(&b.marks),
             states: whole(&b.states),
         };
-        let work = Work::MemberGroups(end_of_epoch::WORKGROUP_MEMBERS);
+        let work = Work::All(self.members.div_ceil(end_of_epoch::WORKGROUP_MEMBERS));
         out.push(kernel, bindings.bind(device, kernel), work);
         out
     }
@@ -367,7 +367,9 @@ impl<'w, 'k> Recorder<'w, 'k> {
             forward: whole(&b.forward),
             backward: whole(&b.backward),
         };
-        let work = Work::MemberGroups(step::WORKGROUP_MEMBERS);
+        // Also members that take no part: a dispatch that is folded to two dimensions may reach a few
+        // behind the prefix, and these must find no rows in `backward`.
+        let work = Work::All(self.members.div_ceil(step::WORKGROUP_MEMBERS));
         out.push(kernel, bindings.bind(device, kernel), work);
     }
 

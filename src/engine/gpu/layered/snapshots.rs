@@ -119,7 +119,8 @@ pub fn write_values<'a>(
     };
     for region in parameter_regions(buffers, shape) {
         put(&region, |values| values.parameters);
-        let Some(buffer) = region.moments else {
+        let has_moments = |slot: usize| values(slot).is_some_and(|v| !v.moments.is_empty());
+        let Some(buffer) = region.moments.filter(|_| (0..slots).any(has_moments)) else {
             continue;
         };
         let mut moments = vec![0.0; moment_vectors(placement) * region.stride()];

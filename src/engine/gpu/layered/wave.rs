@@ -1,13 +1,14 @@
 //! A wave on the layered engine.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::Kernels;
 use super::buffers::WaveBuffers;
 use super::evaluation::{Evaluated, Evaluator};
 use super::lists::{Rows, active_prefix, training_tiles};
+use super::pace::Pace;
 use super::placement::Placement;
 use super::recording::{Recorder, Recording};
 use super::snapshots::{
@@ -26,11 +27,8 @@ use crate::plan::BufferLayout;
 use crate::seed::Seed;
 use crate::train::{Member, MemberId, Shape, initial_parameters, initial_running, row_order};
 
-/// How long the work of one submission shall take: long enough that submitting costs nothing, short
-/// enough for the drivers' watchdogs and for Ctrl-C.
-const SUBMISSION: Duration = Duration::from_millis(40);
-/// Submissions that the device has before it: one runs, one waits.
-const IN_FLIGHT: usize = 2;
+/// What a step costs beside its tiles, in tiles: dispatches have a price of their own.
+const STEP_TILES: u32 = 16;
 
 /// Members that are trained together, a dispatch a layer.
 pub struct LayeredWave<'r> {
@@ -48,7 +46,10 @@ pub struct LayeredWave<'r> {
     lists: Lists,
     evaluators: BTreeMap<Part, Evaluator>,
     compile_s: f64,
-    steps_a_submission: u32,
+    pace: Pace,
+    evaluation_pace: Pace,
+    /// The epoch whose row orders are on the device.
+    orders_of: Option<u32>,
     /// Measures passes, where that was asked for.
     timer: Option<Timer>,
 }
@@ -94,7 +95,9 @@ impl<'r> LayeredWave<'r> {
             lists: Lists::default(),
             evaluators: BTreeMap::new(),
             compile_s: 0.0,
-            steps_a_submission: 1,
+            pace: Pace::default(),
+            evaluation_pace: Pace::default(),
+            orders_of: None,
             timer: None,
         };
         wave.write_initial();
@@ -113,6 +116,12 @@ impl<'r> LayeredWave<'r> {
     #[cfg(test)]
     pub fn dispatches_a_step(&self) -> usize {
         self.recorder().step().commands.len()
+    }
+
+    /// The next submission is one step.
+    #[cfg(test)]
+    pub fn forget_pace(&mut self) {
+        self.pace = Pace::default();
     }
 
     /// Gradients of a kept member from its last step, where they have a buffer of their own.
@@ -226,15 +235,13 @@ impl<'r> LayeredWave<'r> {
         live.map(|state| state.epoch).min().filter(|&at| at < epoch)
     }
 
-    /// Writes what the epoch needs: row orders, and the first batch of every member that is in it.
-    fn begin_epoch(&self, epoch: u32) {
-        let mut orders = Vec::with_capacity(self.placement.order_rows as usize);
-        for order in &self.placement.orders {
-            let MemberId { repeat, fold, .. } = order.id;
-            let rows = &self.data.fold(order.id).train;
-            orders.extend(row_order(rows, self.seed, repeat, fold, epoch));
+    /// Writes what the epoch needs: row orders, unless they are there from before a pause, and the
+    /// next batch of every member that is in it.
+    fn begin_epoch(&mut self, epoch: u32) {
+        if self.orders_of != Some(epoch) {
+            self.write_orders(epoch);
+            self.orders_of = Some(epoch);
         }
-        transfer::write(&self.gpu, &self.buffers.orders, &orders);
         let cursors: Vec<Cursor> = self
             .placement
             .data
@@ -242,7 +249,7 @@ impl<'r> LayeredWave<'r> {
             .zip(&self.states)
             .map(|(data, state)| {
                 let trains = state.diverged == 0 && state.epoch == epoch;
-                let left = data.rows - state.position;
+                let left = data.rows.saturating_sub(state.position);
                 let rows = if trains { data.batch_size.min(left) } else { 0 };
                 Cursor {
                     first: data.order_start + state.position,
@@ -257,6 +264,16 @@ impl<'r> LayeredWave<'r> {
         transfer::write(&self.gpu, &self.buffers.forward, &cursors);
     }
 
+    fn write_orders(&self, epoch: u32) {
+        let mut orders = Vec::with_capacity(self.placement.order_rows as usize);
+        for order in &self.placement.orders {
+            let MemberId { repeat, fold, .. } = order.id;
+            let rows = &self.data.fold(order.id).train;
+            orders.extend(row_order(rows, self.seed, repeat, fold, epoch));
+        }
+        transfer::write(&self.gpu, &self.buffers.orders, &orders);
+    }
+
     /// Steps that each live member has left in the epoch.
     fn remaining(&self, epoch: u32) -> Vec<u32> {
         let remaining = |&slot: &u32| {
@@ -266,7 +283,7 @@ impl<'r> LayeredWave<'r> {
             );
             let trains = state.diverged == 0 && state.epoch == epoch;
             let left = if trains {
-                data.rows - state.position
+                data.rows.saturating_sub(state.position)
             } else {
                 0
             };
@@ -275,41 +292,65 @@ impl<'r> LayeredWave<'r> {
         self.lists.live.iter().map(remaining).collect()
     }
 
-    /// Trains the members that are in this epoch to its end; `false` when `pause` stopped it.
+    /// Trains the members that are in this epoch to its end; `false` when `pause` stopped it, which
+    /// is asked after each submission: however often it says so, training goes on.
     fn train_epoch(
         &mut self,
         epoch: u32,
         pause: &(dyn Fn() -> bool + Sync),
     ) -> Result<bool, EngineError> {
         self.begin_epoch(epoch);
+        let mut pace = std::mem::take(&mut self.pace);
+        let reached = self.submit_epoch(epoch, pause, &mut pace);
+        self.pace = pace;
+        let reached = reached?;
+        self.read_states()?;
+        Ok(reached)
+    }
+
+    fn submit_epoch(
+        &self,
+        epoch: u32,
+        pause: &(dyn Fn() -> bool + Sync),
+        pace: &mut Pace,
+    ) -> Result<bool, EngineError> {
         let remaining = self.remaining(epoch);
         let steps = remaining.iter().copied().max().unwrap_or(0);
         let recorder = self.recorder();
         let (recorded, end) = (recorder.step(), recorder.end_of_epoch());
-        let mut pace = Pace::new(self.steps_a_submission);
+        pace.begin();
         let mut step = 0;
         while step < steps {
-            if pause() {
-                break;
+            if step > 0 && pause() {
+                return Ok(false);
             }
-            let until = steps.min(step + pace.steps);
+            let (until, work) = self.next_steps(&remaining, step..steps, pace.budget());
             let commands = self.encode(&recorded, &remaining, step..until)?;
-            pace.submitted(&self.gpu, commands, until - step)?;
+            pace.submit(&self.gpu, commands, work)?;
             step = until;
         }
-        let reached = step == steps;
-        if reached {
-            let play = |pass: &mut wgpu::ComputePass<'_>| {
-                end.play(pass, recorder.members, recorder.tiles);
-            };
-            let commands = self.pass("regatta.end_of_epoch", end.commands.len(), play)?;
-            self.gpu.queue.submit([commands]);
+        let play = |pass: &mut wgpu::ComputePass<'_>| {
+            end.play(pass, recorder.members, recorder.tiles);
+        };
+        let commands = self.pass("regatta.end_of_epoch", end.commands.len(), play)?;
+        self.gpu.queue.submit([commands]);
+        Ok(true)
+    }
+
+    /// How many of these steps the next submission takes, at least one, and their work.
+    fn next_steps(
+        &self,
+        remaining: &[u32],
+        steps: std::ops::Range<u32>,
+        budget: f64,
+    ) -> (u32, f64) {
+        let (mut until, mut work) = (steps.start, 0.0);
+        while until == steps.start || until < steps.end && work < budget {
+            let tiles = self.lists.tiles[active_prefix(remaining, until)];
+            work += f64::from(tiles + STEP_TILES);
+            until += 1;
         }
-        let steps_a_submission = pace.steps;
-        drop((recorded, end));
-        self.steps_a_submission = steps_a_submission;
-        self.read_states()?;
-        Ok(reached)
+        (until, work)
     }
 
     fn encode(
@@ -398,56 +439,19 @@ impl<'r> LayeredWave<'r> {
     }
 }
 
-/// Submissions of about the right length, with one always waiting behind the one that runs.
-struct Pace {
-    steps: u32,
-    in_flight: VecDeque<(wgpu::SubmissionIndex, u32)>,
-    last: Instant,
-}
-
-impl Pace {
-    fn new(steps: u32) -> Self {
-        Self {
-            steps,
-            in_flight: VecDeque::new(),
-            last: Instant::now(),
-        }
-    }
-
-    /// Submits, waits for the submission before the last, and learns from how long it took.
-    fn submitted(
-        &mut self,
-        gpu: &GpuDevice,
-        commands: wgpu::CommandBuffer,
-        steps: u32,
-    ) -> Result<(), EngineError> {
-        self.in_flight
-            .push_back((gpu.queue.submit([commands]), steps));
-        if self.in_flight.len() < IN_FLIGHT {
-            return Ok(());
-        }
-        if let Some((submission, steps)) = self.in_flight.pop_front() {
-            transfer::wait(gpu, Some(submission))?;
-            let took = self.last.elapsed().as_secs_f64();
-            self.last = Instant::now();
-            let wanted = SUBMISSION.as_secs_f64() / took.max(1e-6) * f64::from(steps);
-            // A single slow or quick submission changes little.
-            self.steps = (wanted as u32).clamp((self.steps / 2).max(1), self.steps * 2);
-        }
-        Ok(())
-    }
-}
-
 impl Running for LayeredWave<'_> {
     fn train(
         &mut self,
         epoch: u32,
         pause: &(dyn Fn() -> bool + Sync),
     ) -> Result<Progress, EngineError> {
+        let mut first = true;
         while let Some(at) = self.behind(epoch) {
-            if !self.train_epoch(at, pause)? {
+            let pauses = !first && pause();
+            if pauses || !self.train_epoch(at, pause)? {
                 return Ok(Progress::Paused);
             }
+            first = false;
         }
         Ok(Progress::Reached)
     }
@@ -492,7 +496,9 @@ impl Running for LayeredWave<'_> {
                 self.buffers.rows,
             )?,
         };
-        let counted = evaluator.evaluate(&self.recorder())?;
+        let mut pace = std::mem::take(&mut self.evaluation_pace);
+        let counted = evaluator.evaluate(&self.recorder(), &mut pace)?;
+        self.evaluation_pace = pace;
         self.evaluators.insert(part, evaluator);
         let evaluations = self.kept.iter().map(|&slot| {
             let diverged = self.states[slot as usize].diverged != 0;
@@ -605,5 +611,9 @@ impl LayeredWave<'_> {
             SlotValues::of(snapshot),
         );
         transfer::write(&self.gpu, &self.buffers.states, &self.states);
+        // A member that had diverged is as sound as what was copied.
+        let at = 4 * u64::from(slot);
+        let mark = &self.buffers.marks;
+        self.gpu.queue.write_buffer(mark, at, &[0; 4]);
     }
 }

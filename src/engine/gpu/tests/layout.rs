@@ -1,8 +1,8 @@
 //! Memory and dispatches: predicted, and counted.
 
 use super::*;
-use crate::engine::EngineError;
 use crate::engine::gpu::layered::LayeredWave;
+use crate::engine::{EngineError, Part, Progress};
 use crate::plan::{Footprint, Limits};
 
 #[test]
@@ -87,6 +87,25 @@ fn what_does_not_fit_is_refused_with_the_limit() {
         let small = Shape::new(64, &[64], 10);
         assert!(engine.capacity(&small, 32).unwrap() > 1000, "{name}");
     }
+}
+
+/// The widest layer that the space allows: 1024 rows of it are more than a binding of 128 MiB.
+#[test]
+fn the_widest_layer_is_trained_where_its_batch_fits() {
+    on_every_adapter(|name, engine| {
+        let made = Made::new(20, 2, &[65_536], 2, false);
+        let mut one = members(1);
+        one[0].hyperparameters.optimizer = optimizers()[0];
+        assert!(engine.capacity(&made.shape, 16).is_ok(), "{name}");
+        let wave = engine.layered(made.setup(&one)).unwrap();
+        let layout = engine.limits().layout.unwrap();
+        assert!(wave.bytes() < 4 * layout.most_buffer_bytes, "{name}");
+        drop(wave);
+        let mut wave = made.start(engine, &one);
+        assert_eq!(wave.train(1, &never).unwrap(), Progress::Reached, "{name}");
+        let counted = wave.evaluate(Part::Training).unwrap();
+        assert!(counted[0].is_some(), "{name}");
+    });
 }
 
 #[test]

@@ -1,7 +1,5 @@
 //! One step from the f64 oracle's state, over random points of the space; and evaluation.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
@@ -13,11 +11,10 @@ use crate::train::{dropout_key, initial_parameters, initial_running, row_order};
 
 const STEPS: [u64; 5] = [0, 1, 5, 20, 50];
 
-/// Trains a wave of one member by one step: a submission begins with one.
+/// Trains a wave of one member by one step.
 fn one_step(wave: &mut LayeredWave<'_>) {
-    let asked = AtomicU64::new(0);
-    let pause = || asked.fetch_add(1, Ordering::Relaxed) >= 1;
-    wave.train(u32::MAX, &pause).unwrap();
+    wave.forget_pace();
+    wave.train(u32::MAX, &|| true).unwrap();
 }
 
 fn widened(values: &[f32]) -> Vec<f64> {
