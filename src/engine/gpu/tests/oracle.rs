@@ -219,7 +219,8 @@ fn random_made(rng: &mut ChaCha8Rng, case: u64) -> Made {
     let layers = rng.random_range(0..4);
     let hidden: Vec<u64> = (0..layers).map(|_| rng.random_range(1..40)).collect();
     let (classes, columns) = (rng.random_range(2..14), rng.random_range(1..20));
-    Made::new(90, columns, &hidden, classes, case % 3 == 0).with_batch_norm(case % 2 == 0)
+    Made::new(90, columns, &hidden, classes, case.is_multiple_of(3))
+        .with_batch_norm(case.is_multiple_of(2))
 }
 
 #[test]
