@@ -4,7 +4,7 @@
 //
 // A step whose mean loss is not finite or above {{ MOST_LOSS }} nats changes nothing and freezes the
 // member. An invocation does one member. Blocks of the loss are added in their order; the epoch's sum
-// carries what rounding loses (Knuth's two-sum).
+// carries what rounding loses (Dekker's two-sum).
 // Twin: `Slot::train_epoch` in src/engine/cpu/wave.rs.
 {% include "shared/member.wgsl" %}
 {% include "shared/functions.wgsl" %}
@@ -43,9 +43,11 @@ fn counted(before: State, rows: u32, loss: f32) -> State {
     state.position += rows;
     state.samples_low += rows;
     state.samples_high += u32(state.samples_low < rows);
-    let sum = state.loss_sum + loss;
-    let part = sum - state.loss_sum;
-    state.loss_rest += (state.loss_sum - (sum - part)) + (loss - part);
+    let large = max(state.loss_sum, loss);
+    let small = min(state.loss_sum, loss);
+    // `max` changes nothing, and keeps drivers from finding by algebra that nothing is lost (Mesa does).
+    let sum = max(large + small, large);
+    state.loss_rest += small - (sum - large);
     state.loss_sum = sum;
     return state;
 }
