@@ -12,11 +12,18 @@ fn sigmoid(x: f32) -> f32 {
     return select(positive, e * positive, x < 0.0);
 }
 
+// From -0 to minus infinity, by the bits: from a comparison drivers make a maximum, which loses NaN
+// (Mesa does).
+fn is_negative(z: vec4<f32>) -> vec4<bool> {
+    let beyond_sign = bitcast<vec4<u32>>(z) - vec4<u32>(0x80000000u);
+    return beyond_sign <= vec4<u32>(0x7f800000u);
+}
+
 // h = f(z). NaN stays NaN, also through relu.
 fn activate(z: vec4<f32>, activation: u32) -> vec4<f32> {
     switch activation {
         case RELU: {
-            return select(z, vec4<f32>(0.0), z < vec4<f32>(0.0));
+            return select(z, vec4<f32>(0.0), is_negative(z));
         }
         case TANH: {
             return vec4<f32>(

@@ -6,8 +6,13 @@ fn is_finite(x: f32) -> bool {
     return (bitcast<u32>(x) & 0x7f800000u) != 0x7f800000u;
 }
 
+fn is_nan(x: f32) -> bool {
+    return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u;
+}
+
 // e^x: x = n ln 2 + r with |r| <= ln 2 / 2, a polynomial in r, then n added to the exponent.
-// Coefficients: S. L. Moshier, Cephes, `expf`. 0 below -87.3, e^88.3 above 88.3.
+// Coefficients: S. L. Moshier, Cephes, `expf`. 0 below -87.3, e^88.3 above 88.3. NaN stays NaN, which
+// clamping alone would lose.
 // Twin: exp_f32 in src/engine/cpu/real.rs.
 fn exponential(x: f32) -> f32 {
     let clamped = clamp(x, -87.3, 88.3);
@@ -24,7 +29,8 @@ fn exponential(x: f32) -> f32 {
     p = fma(p, r, 0.5);
     let mantissa = fma(p, r * r, r) + 1.0;
     let scale = bitcast<f32>(u32(i32(n) + 127) << 23u);
-    return select(mantissa * scale, 0.0, x < -87.3);
+    let value = select(mantissa * scale, 0.0, x < -87.3);
+    return select(value, x, is_nan(x));
 }
 
 // tanh x: an odd polynomial below 0.625, else 1 - 2 / (e^2x + 1). Coefficients: Cephes, `tanhf`.
