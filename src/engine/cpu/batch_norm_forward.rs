@@ -36,6 +36,35 @@ impl<T: Real> BatchNorm<T> {
         }
     }
 
+    /// What the forward pass would leave of `z`, `[rows][outputs]`, with mean and (biased) variance
+    /// given: what a kernel is handed.
+    pub fn with_statistics(z: &[T], mean: &[T], variance: &[T]) -> Self {
+        let outputs = mean.len();
+        let rows = z.len() / outputs;
+        let count = T::from_f64(rows as f64);
+        let mut batch = Self::new(rows, outputs);
+        batch.rows = rows;
+        batch.mean.copy_from_slice(mean);
+        invert(&mut batch.inverse_deviation, variance, T::ONE);
+        for (squares, &variance) in batch.squares.iter_mut().zip(variance) {
+            *squares = variance * count;
+        }
+        let inverse = &batch.inverse_deviation;
+        for (i, (out, &z)) in batch.normalized.iter_mut().zip(z).enumerate() {
+            *out = (z - mean[i % outputs]) * inverse[i % outputs];
+        }
+        batch
+    }
+
+    /// Mean and (biased) variance of `z`, `[rows][outputs]`, as the forward pass measures them.
+    pub fn statistics(arch: Arch, z: &[T], outputs: usize) -> (Vec<T>, Vec<T>) {
+        let mut batch = Self::new(0, outputs);
+        batch.measure(arch, z);
+        let share = T::ONE / T::from_f64(batch.rows as f64);
+        let variance = batch.squares.iter().map(|&squares| squares * share);
+        (batch.mean.clone(), variance.collect())
+    }
+
     /// Mean and squares of `z`, `[rows][outputs]`: two passes over each block of
     /// [`BATCH_NORM_ROWS`], merged block after block.
     fn measure(&mut self, arch: Arch, z: &[T]) {

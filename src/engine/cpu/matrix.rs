@@ -59,6 +59,21 @@ impl<'a, T: Real> Matrix<'a, T> {
         self.column_stride
     }
 
+    /// A matrix of the same form with these values.
+    ///
+    /// # Panics
+    /// When there are not as many.
+    pub fn with_values<'b, U: Real>(&self, values: &'b [U]) -> Matrix<'b, U> {
+        assert_eq!(values.len(), self.values.len(), "values of a like matrix");
+        Matrix {
+            values,
+            rows: self.rows,
+            columns: self.columns,
+            row_stride: self.row_stride,
+            column_stride: self.column_stride,
+        }
+    }
+
     /// The same values with rows and columns exchanged.
     pub fn transposed(self) -> Self {
         Self {

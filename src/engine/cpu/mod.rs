@@ -4,22 +4,22 @@
 //! every engine is tested against. A member's arithmetic never depends on the number of threads or
 //! on its neighbours, since one thread does all of it.
 
-mod activation;
-mod batch_norm_backward;
-mod batch_norm_forward;
-mod dense_backward_input;
-mod dense_backward_weights;
-mod dense_forward;
+pub(super) mod activation;
+pub(super) mod batch_norm_backward;
+pub(super) mod batch_norm_forward;
+pub(super) mod dense_backward_input;
+pub(super) mod dense_backward_weights;
+pub(super) mod dense_forward;
 mod description;
-mod dropout;
+pub(super) mod dropout;
 mod gather;
 mod matrix;
 mod network;
 mod real;
 mod simd;
-mod softmax_cross_entropy;
+pub(super) mod softmax_cross_entropy;
 mod tile_product;
-mod update;
+pub(super) mod update;
 mod wave;
 
 #[cfg(test)]
@@ -35,6 +35,7 @@ use crate::train::Shape;
 
 pub use dropout::Dropout;
 pub use gather::ScaledFeatures;
+pub(super) use matrix::{Matrix, gemm_product};
 pub use network::{Batch, Network, Workspace};
 pub use real::Real;
 pub use update::update;

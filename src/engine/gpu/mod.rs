@@ -3,6 +3,7 @@
 //! Everything that names wgpu lives below this module.
 
 mod adapter;
+pub mod check;
 mod device;
 mod engine;
 mod kernels;
@@ -25,4 +26,4 @@ pub use kernels::Checks;
 pub use layered::{StepCost, Tiles};
 pub use peak::fma_peak;
 pub use quiet::quiet_drivers;
-pub use shader::TileShape;
+pub use shader::{Rendered, TileShape, every_text};

@@ -74,7 +74,7 @@ impl Source {
     }
 
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Activations, Self::FeaturesF32, Self::FeaturesU8];
+    const ALL: [Self; 3] = [Self::Activations, Self::FeaturesF32, Self::FeaturesU8];
 }
 
 /// What is filled into a template.
@@ -112,6 +112,7 @@ templates![
     "batch_norm_backward_statistics.wgsl",
     "batch_norm_forward.wgsl",
     "batch_norm_statistics.wgsl",
+    "check_functions.wgsl",
     "dense_backward_input.wgsl",
     "dense_backward_weights.wgsl",
     "dense_forward.wgsl",
@@ -171,6 +172,57 @@ pub fn kernels() -> impl Iterator<Item = &'static str> {
         .iter()
         .filter(|(name, _)| !name.starts_with("shared/"))
         .map(|(name, _)| name.trim_end_matches(".wgsl"))
+}
+
+/// One WGSL text of a kernel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rendered {
+    /// The kernel, which is also the entry point.
+    pub kernel: &'static str,
+    /// The first variant that gives this text, as a file may be named.
+    pub variant: String,
+    /// The text.
+    pub wgsl: String,
+}
+
+/// Every different text of every kernel with these tiles.
+pub fn every_text(tiles: &[TileShape]) -> Vec<Rendered> {
+    let mut texts: Vec<Rendered> = Vec::new();
+    for kernel in kernels() {
+        for variant in variants(tiles) {
+            let wgsl = render(kernel, variant);
+            if texts.iter().all(|text| text.wgsl != wgsl) {
+                texts.push(Rendered {
+                    kernel,
+                    variant: variant.name(),
+                    wgsl,
+                });
+            }
+        }
+    }
+    texts
+}
+
+fn variants(tiles: &[TileShape]) -> Vec<Variant> {
+    let mut all = Vec::new();
+    for &tile in tiles {
+        for source in Source::ALL {
+            all.extend([false, true].map(|arena| Variant {
+                tile,
+                source,
+                arena,
+            }));
+        }
+    }
+    all
+}
+
+impl Variant {
+    fn name(self) -> String {
+        let tile = self.tile.name().replace('/', "_");
+        let update = if self.arena { "arena" } else { "fused" };
+        format!("{tile}-{}-{update}", self.source.name())
+    }
 }
 
 #[cfg(test)]

@@ -118,8 +118,13 @@ pub struct Kernel {
 impl Kernel {
     /// Renders and compiles `shaders/<name>.wgsl`. Errors reach the device's error scope.
     pub fn new(gpu: &GpuDevice, checks: Checks, name: &'static str, variant: Variant) -> Self {
+        Self::from_wgsl(gpu, checks, name, shader::render(name, variant))
+    }
+
+    /// Compiles this text, whose entry point is `name`. Errors reach the device's error scope.
+    pub fn from_wgsl(gpu: &GpuDevice, checks: Checks, name: &'static str, wgsl: String) -> Self {
         let label = format!("regatta.{name}");
-        let module = shader_module(&gpu.device, checks, &label, shader::render(name, variant));
+        let module = shader_module(&gpu.device, checks, &label, wgsl);
         let pipeline = gpu
             .device
             .create_compute_pipeline(&wgpu::ComputePipelineDescriptor {

@@ -7,6 +7,7 @@ pub mod batch_norm_backward;
 pub mod batch_norm_backward_statistics;
 pub mod batch_norm_forward;
 pub mod batch_norm_statistics;
+pub mod check_functions;
 pub mod dense_backward_input;
 pub mod dense_backward_weights;
 pub mod dense_forward;

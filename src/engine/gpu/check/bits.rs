@@ -1,0 +1,260 @@
+//! Bit identity under load: the one real test for races on a GPU.
+
+use super::tally::KernelReport;
+use crate::data::{DataConfig, Dataset, Splits, load, split};
+use crate::engine::{
+    Engine, EngineError, Evaluation, MemberSnapshot, Part, Progress, TrainingData, WaveSetup,
+};
+use crate::seed::Seed;
+use crate::train::{Activation, Hyperparameters, Member, MemberId, Optimizer, Shape};
+
+/// Of so many members, one is trained again in another wave.
+const SUBSET: usize = 3;
+const FOLDS: u32 = 3;
+
+/// How much is trained.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Load {
+    /// Members of the wave, at least 1.
+    pub members: usize,
+    /// Times that it is trained, at least 1.
+    pub repeats: usize,
+}
+
+impl Default for Load {
+    fn default() -> Self {
+        Self {
+            members: 24,
+            repeats: 2,
+        }
+    }
+}
+
+/// What an engine is to give again.
+struct Trained {
+    snapshot: MemberSnapshot,
+    evaluation: Option<Evaluation>,
+}
+
+/// The work: digits, one epoch, 64-64-10, with batch norm or without.
+struct Work {
+    dataset: Dataset,
+    splits: Splits,
+    shape: Shape,
+}
+
+/// Trains one wave of mixed members again and again, then a part of them in another order and
+/// number, and compares the whole state of every member bit for bit.
+///
+/// # Errors
+/// When the engine fails. That bits differ is no error; the report says so.
+pub fn bit_identity(engine: &dyn Engine, load: Load) -> Result<KernelReport, EngineError> {
+    let members = members(load.members);
+    let mut report = KernelReport::new("bit identity");
+    for batch_norm in [false, true] {
+        check_work(
+            engine,
+            &Work::digits(batch_norm),
+            &members,
+            load.repeats,
+            &mut report,
+        )?;
+    }
+    Ok(report)
+}
+
+fn check_work(
+    engine: &dyn Engine,
+    work: &Work,
+    members: &[Member],
+    repeats: usize,
+    report: &mut KernelReport,
+) -> Result<(), EngineError> {
+    let first = work.train(engine, members)?;
+    for repeat in 1..repeats {
+        let again = work.train(engine, members)?;
+        compare(&format!("repeat {repeat}"), &first, &again, report);
+    }
+    let subset: Vec<Member> = members.iter().rev().step_by(SUBSET).copied().collect();
+    let fewer = work.train(engine, &subset)?;
+    let what = format!("in a wave of {}", subset.len());
+    let same = fewer.iter().map(|t| t.snapshot.id.trial as usize);
+    let before: Vec<&Trained> = same.map(|trial| &first[trial]).collect();
+    compare(&what, &before, &fewer, report);
+    Ok(())
+}
+
+impl Work {
+    fn digits(batch_norm: bool) -> Self {
+        let config = DataConfig {
+            source: "digits".to_owned(),
+            folds: Some(FOLDS),
+            ..DataConfig::default()
+        };
+        let dataset = load(&config).expect("digits are built in");
+        let splits = split(&dataset, &config, Seed(0)).expect("digits have rows for the folds");
+        let shape = Shape::new(dataset.features.columns(), &[64], dataset.classes());
+        let shape = shape.with_batch_norm(batch_norm);
+        Self {
+            dataset,
+            splits,
+            shape,
+        }
+    }
+
+    fn train(&self, engine: &dyn Engine, members: &[Member]) -> Result<Vec<Trained>, EngineError> {
+        let data = TrainingData {
+            dataset: &self.dataset,
+            splits: &self.splits,
+        };
+        let mut running = engine.start(WaveSetup {
+            data,
+            shape: &self.shape,
+            members,
+            seed: Seed(0),
+        })?;
+        let progress = running.train(1, &|| false)?;
+        assert_eq!(progress, Progress::Reached, "nothing pauses it");
+        let evaluations = running.evaluate(Part::Validation)?;
+        let both = running.save()?.into_iter().zip(evaluations);
+        let trained = both.map(|(snapshot, evaluation)| Trained {
+            snapshot,
+            evaluation,
+        });
+        Ok(trained.collect())
+    }
+}
+
+/// Members that differ in everything that a wave mixes.
+fn members(count: usize) -> Vec<Member> {
+    let member = |i: usize| Member {
+        id: MemberId {
+            trial: i as u64,
+            repeat: 0,
+            fold: i as u32 % FOLDS,
+        },
+        hyperparameters: Hyperparameters {
+            learning_rate: [0.03, 0.001, 0.01, 0.0003, 0.1][i % 5],
+            batch_size: [16, 128, 32, 64][i / 2 % 4],
+            optimizer: optimizer(i / 3),
+            activation: [Activation::Relu, Activation::Tanh, Activation::Sigmoid][i / 4 % 3],
+            dropout: [0.0, 0.25][i / 7 % 2],
+        },
+    };
+    (0..count).map(member).collect()
+}
+
+fn optimizer(i: usize) -> Optimizer {
+    let sgd = |momentum, nesterov| Optimizer::Sgd { momentum, nesterov };
+    let rmsprop = |momentum| Optimizer::Rmsprop {
+        rho: 0.99,
+        epsilon: 1e-8,
+        momentum,
+    };
+    let adam = Optimizer::Adam {
+        beta_1: 0.9,
+        beta_2: 0.999,
+        epsilon: 1e-8,
+    };
+    [
+        adam,
+        sgd(0.0, false),
+        rmsprop(0.0),
+        sgd(0.9, false),
+        rmsprop(0.5),
+        sgd(0.9, true),
+    ][i % 6]
+}
+
+fn compare<A: std::borrow::Borrow<Trained>>(
+    what: &str,
+    before: &[A],
+    after: &[Trained],
+    report: &mut KernelReport,
+) {
+    report.cases += 1;
+    if before.len() != after.len() {
+        return report.fail(format!("{what}: members are missing"));
+    }
+    for (before, after) in before.iter().zip(after) {
+        if let Some(part) = first_difference(before.borrow(), after) {
+            let trial = after.snapshot.id.trial;
+            report.fail(format!("{what}: member {trial} has another {part}"));
+        }
+    }
+}
+
+/// The first part of a member's state that is not the same to the bit.
+fn first_difference(a: &Trained, b: &Trained) -> Option<&'static str> {
+    let (s, t) = (&a.snapshot, &b.snapshot);
+    let bits = |values: &[f32]| values.iter().map(|v| v.to_bits()).collect::<Vec<u32>>();
+    let moments = |s: &MemberSnapshot| s.moments.iter().flat_map(|m| bits(m)).collect::<Vec<_>>();
+    let counts = |s: &MemberSnapshot| (s.id, s.steps, s.samples, s.epoch, s.cursor, s.diverged);
+    let losses = |s: &MemberSnapshot| (s.loss_sum.to_bits(), s.train_loss.to_bits());
+    let counted = |e: &Option<Evaluation>| {
+        e.as_ref().map(|e| {
+            let loss = e.loss_sum.to_bits();
+            (e.true_positives.clone(), e.predicted.clone(), loss)
+        })
+    };
+    [
+        ("count", counts(s) != counts(t)),
+        ("parameter", bits(&s.parameters) != bits(&t.parameters)),
+        ("moment", moments(s) != moments(t)),
+        ("running statistic", bits(&s.running) != bits(&t.running)),
+        ("training loss", losses(s) != losses(t)),
+        (
+            "evaluation",
+            counted(&a.evaluation) != counted(&b.evaluation),
+        ),
+    ]
+    .into_iter()
+    .find_map(|(part, differs)| differs.then_some(part))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::cpu::CpuEngine;
+
+    #[test]
+    fn the_cpu_engine_gives_the_same_bits() {
+        let engine = CpuEngine::<f32>::new(Some(2)).unwrap();
+        let load = Load {
+            members: 7,
+            repeats: 3,
+        };
+        let report = bit_identity(&engine, load).unwrap();
+        assert!(report.passed(), "{report:?}");
+        assert_eq!(report.cases, 6);
+    }
+
+    #[test]
+    fn a_bit_that_differs_is_found_wherever_it_is() {
+        let engine = CpuEngine::<f32>::new(Some(1)).unwrap();
+        let work = Work::digits(true);
+        let train = || work.train(&engine, &members(1)).unwrap();
+        let right = train();
+        type Change = fn(&mut Trained);
+        let changes: [(&str, Change); 6] = [
+            ("count", |t| t.snapshot.samples += 1),
+            ("parameter", |t| {
+                let last = t.snapshot.parameters.last_mut().unwrap();
+                *last = last.next_up();
+            }),
+            ("moment", |t| t.snapshot.moments[1][0] = -0.0),
+            ("running statistic", |t| t.snapshot.running[1] += 1e-6),
+            ("training loss", |t| t.snapshot.train_loss = f64::NAN),
+            ("evaluation", |t| t.evaluation = None),
+        ];
+        for (part, change) in changes {
+            let mut wrong = train();
+            assert_eq!(first_difference(&right[0], &wrong[0]), None);
+            change(&mut wrong[0]);
+            assert_eq!(first_difference(&right[0], &wrong[0]), Some(part));
+            let mut report = KernelReport::new("x");
+            compare("again", &right, &wrong, &mut report);
+            assert!(!report.passed(), "{part}");
+        }
+    }
+}
