@@ -18,7 +18,7 @@ fn exponential(x: f32) -> f32 {
     let clamped = clamp(x, -87.3, 88.3);
     let n = round(clamped * 1.44269504);
     // The clamp changes nothing, and keeps drivers from drawing the two parts of ln 2 together, which
-    // would cost four digits at the ends (Mesa does).
+    // would cost two digits at the ends (Mesa does).
     let high = clamp(fma(n, -0.693359375, clamped), -1.0, 1.0);
     let r = fma(n, 2.12194440e-4, high);
     var p = 1.9875691e-4;

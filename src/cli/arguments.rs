@@ -59,6 +59,13 @@ pub enum Command {
     /// clock and by the device's timestamps. Each case is first verified against the f64 oracle. The
     /// table goes to stdout, progress to stderr. Example: regatta bench --adapter all --quick
     Bench(BenchArguments),
+    /// Check every kernel on this machine's drivers against the f64 oracle.
+    ///
+    /// Each kernel runs on a table of cases between guard zones; then a wave of mixed members is
+    /// trained several times, and every bit of it compared. A line a kernel: the largest error as a
+    /// share of what rounding allows, and where it was. Exit code 1 when anything is wrong.
+    /// Example: regatta check --adapter vulkan --members 1024 --repeats 20
+    Check(CheckArguments),
     /// Write one self-contained HTML page about a run.
     ///
     /// Made from the stored records alone: leaderboard, learning curves, heat maps, gaps, times.
@@ -216,6 +223,23 @@ pub struct BenchArguments {
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
     /// Print the record in place of the table.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `regatta check`.
+#[derive(Debug, Args)]
+pub struct CheckArguments {
+    /// What to check: all, cpu, auto, or an index or part of a name from `regatta adapters`.
+    #[arg(long, value_name = "A", default_value = "all")]
+    pub adapter: String,
+    /// Members of the wave whose bits are compared.
+    #[arg(long, value_name = "N", default_value_t = 24, value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    pub members: u32,
+    /// Times that it is trained.
+    #[arg(long, value_name = "R", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub repeats: u32,
+    /// Print JSON.
     #[arg(long)]
     pub json: bool,
 }

@@ -3,6 +3,7 @@
 mod adapters;
 mod arguments;
 mod bench;
+mod check;
 mod exit;
 mod init;
 mod output;
@@ -29,6 +30,7 @@ pub fn main(started: Instant) -> ExitCode {
         Command::Init(command) => init::run(&command),
         Command::Adapters(command) => adapters::run(&command),
         Command::Bench(command) => bench::run(&command),
+        Command::Check(command) => check::run(&command),
         Command::Report(command) => report::run(&command),
         Command::Completions(command) => output::completions(command.shell),
     };

@@ -11,6 +11,7 @@
 mod adapters;
 mod arrays;
 mod bench;
+mod check;
 mod commands;
 mod desk;
 mod disk;
