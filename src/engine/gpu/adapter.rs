@@ -28,6 +28,13 @@ const COMPUTE_FEATURES: [wgpu::Features; 12] = [
     wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX,
 ];
 
+/// The most storage buffers that a kernel may bind.
+pub(super) const STORAGE_BUFFERS: u32 = 10;
+/// The most invocations that a workgroup of a kernel may have.
+pub(super) const INVOCATIONS: u32 = 256;
+/// The most workgroup memory that a kernel may take.
+pub(super) const WORKGROUP_BYTES: u32 = 16 << 10;
+
 /// Renderers that compute on the processor, whatever type their driver reports.
 const SOFTWARE: [&str; 5] = [
     "llvmpipe",
@@ -288,17 +295,17 @@ fn lacking(compute: bool, limits: &wgpu::Limits) -> Option<(&'static str, u64, u
         (
             "storage buffers a stage (max_storage_buffers_per_shader_stage)",
             limits.max_storage_buffers_per_shader_stage.into(),
-            10,
+            STORAGE_BUFFERS.into(),
         ),
         (
             "invocations a workgroup (max_compute_invocations_per_workgroup)",
             limits.max_compute_invocations_per_workgroup.into(),
-            256,
+            INVOCATIONS.into(),
         ),
         (
             "bytes of workgroup memory (max_compute_workgroup_storage_size)",
             limits.max_compute_workgroup_storage_size.into(),
-            16 << 10,
+            WORKGROUP_BYTES.into(),
         ),
         (
             "bytes a storage binding (max_storage_buffer_binding_size)",

@@ -4,6 +4,7 @@ mod faults;
 mod layout;
 mod members;
 mod oracle;
+mod shaders;
 mod sweeps;
 mod timing;
 

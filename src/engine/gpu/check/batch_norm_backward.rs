@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::bounded::Bounded;
 use super::norm::Norm;
 use super::stage::Stage;
-use super::table::{Case, Native, Run, Subject, Table, row_tiles};
+use super::table::{Case, Native, Run, Subject, Table, row_counts};
 use super::tally::{Expected, KernelReport};
 use crate::engine::EngineError;
 use crate::engine::cpu::Real;
@@ -16,7 +16,7 @@ use crate::engine::gpu::kernels::batch_norm_forward::WORKGROUP_UNITS;
 pub const TABLE: Table = Table {
     kernel: "batch_norm_backward",
     compile: batch_norm_backward::compile,
-    variants: row_tiles,
+    variants: row_counts,
     cases: |_| {
         let cases = Norm::all().into_iter();
         cases.map(|case| Box::new(Backward(case)) as _).collect()

@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::logits::Logits;
 use super::oracle::loss_and_classes;
 use super::stage::{POISON, Stage};
-use super::table::{Case, Run, Subject, Table, row_tiles};
+use super::table::{Case, Run, Subject, Table, row_counts};
 use super::tally::Expected;
 use crate::engine::EngineError;
 use crate::engine::gpu::kernels::evaluate::{self, Bindings};
@@ -14,7 +14,7 @@ use crate::engine::gpu::kernels::evaluate::{self, Bindings};
 pub const TABLE: Table = Table {
     kernel: "evaluate",
     compile: evaluate::compile,
-    variants: row_tiles,
+    variants: row_counts,
     cases: |_| {
         let cases = Logits::all().into_iter();
         cases.map(|case| Box::new(Evaluate(case)) as _).collect()

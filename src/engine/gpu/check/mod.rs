@@ -79,10 +79,21 @@ pub const SMALL: Tiles = Tiles {
         columns: 16,
         thread_rows: 4,
     },
+    narrow_thread_rows: 4,
 };
 
-/// Runs the tables of all kernels on a device, with the tiles that its engine takes and with small
-/// ones; `note` gets each report as it is made.
+/// The tiles that are checked for an engine with these: its wide and its narrow ones, and small ones.
+pub fn tiles_of(tiles: Tiles) -> [Tiles; 3] {
+    let narrow = Tiles {
+        rows: tiles.rows_for(1),
+        weights: tiles.weights_for(1),
+        ..tiles
+    };
+    [tiles, narrow, SMALL]
+}
+
+/// Runs the tables of all kernels on a device, in all tiles of [`tiles_of`]; `note` gets each report
+/// as it is made.
 ///
 /// # Errors
 /// When the device fails. A kernel that is wrong is no error; its report says so.
@@ -95,7 +106,7 @@ pub fn check(
     let mut reports = Vec::with_capacity(TABLES.len());
     for table in TABLES {
         let compile = |variant| (table.compile)(gpu, checks, variant);
-        let report = table.check(gpu, &[tiles, SMALL], &compile)?;
+        let report = table.check(gpu, &tiles_of(tiles), &compile)?;
         note(&report);
         reports.push(report);
     }

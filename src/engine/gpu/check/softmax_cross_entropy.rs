@@ -6,7 +6,7 @@ use super::bounded::Bounded;
 use super::logits::Logits;
 use super::oracle::{convert, loss_and_classes, loss_gradient};
 use super::stage::{POISON, Stage};
-use super::table::{Case, Native, Run, Subject, Table, row_tiles};
+use super::table::{Case, Native, Run, Subject, Table, row_counts};
 use super::tally::{Expected, KernelReport};
 use crate::engine::EngineError;
 use crate::engine::cpu::Real;
@@ -16,7 +16,7 @@ use crate::engine::gpu::kernels::softmax_cross_entropy::{self, Bindings};
 pub const TABLE: Table = Table {
     kernel: "softmax_cross_entropy",
     compile: softmax_cross_entropy::compile,
-    variants: row_tiles,
+    variants: row_counts,
     cases: |_| {
         let cases = Logits::all().into_iter();
         cases.map(|case| Box::new(Softmax(case)) as _).collect()

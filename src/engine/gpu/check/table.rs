@@ -109,6 +109,14 @@ pub fn one_variant(tiles: &[Tiles]) -> Vec<Variant> {
     row_tiles(&tiles[..1])
 }
 
+/// The variants of a kernel of which the rows of a tile count.
+pub fn row_counts(tiles: &[Tiles]) -> Vec<Variant> {
+    let mut variants = row_tiles(tiles);
+    // Equal counts lie side by side.
+    variants.dedup_by_key(|variant| variant.tile.rows);
+    variants
+}
+
 /// The variants of a kernel that differs in the tile of rows.
 pub fn row_tiles(tiles: &[Tiles]) -> Vec<Variant> {
     let variant = |tiles: &Tiles| Variant {
@@ -132,7 +140,10 @@ impl Table {
     ) -> Result<KernelReport, EngineError> {
         let mut report = KernelReport::new(self.kernel);
         let mut first: Vec<(Variant, Vec<Run>)> = Vec::new();
-        let variants = (self.variants)(tiles);
+        let mut variants = (self.variants)(tiles);
+        // Some of the tiles may be the same.
+        variants.sort_unstable();
+        variants.dedup();
         let tiled = variants.iter().any(|v| v.tile != variants[0].tile);
         for variant in variants {
             let kernel = &compile(variant);

@@ -25,7 +25,7 @@ fn check_table(kernel: &str) {
             );
             let begin = std::time::Instant::now();
             let compile = |variant| (table.compile)(&gpu, checks, variant);
-            let tiles = [Options::for_kind(gpu.kind).tiles, SMALL];
+            let tiles = tiles_of(Options::for_kind(gpu.kind).tiles);
             let report = table.check(&gpu, &tiles, &compile).unwrap();
             println!("{shown}: {report:?} in {:?}", begin.elapsed());
             assert!(report.passed(), "{shown}: {:#?}", report.failures);
