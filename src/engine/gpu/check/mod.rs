@@ -1,14 +1,14 @@
 //! Every kernel against the oracle, on this machine's drivers: what `regatta check` and the tests
 //! run.
 //!
-//! Each kernel has a [`Table`](table::Table) of cases in a file of its name: sizes of 1, primes and
-//! multiples of nothing, members with different batches, members that wait and members that are
-//! gone. A case puts its buffers between guard zones ([`stage`]), outputs poisoned with NaN,
-//! dispatches the kernel once, and compares every word with what the cpu engine's function gives
-//! on [`Bounded`](bounded::Bounded) numbers: the value in f64 with the most that f32 may be off.
-//! Then one member is changed, and nothing of the others may change by a bit.
+//! Each kernel has a `Table` of cases in a file of its name: sizes of 1, primes and multiples of
+//! nothing, members with different batches, members that wait and members that are gone. A case puts
+//! its buffers between guard zones (`stage`), outputs poisoned with NaN, dispatches the kernel once,
+//! and compares every word with what the cpu engine's function gives on `Bounded` numbers: the value
+//! in f64 with the most that f32 may be off. Then one member is changed, and nothing of the others
+//! may change by a bit.
 //!
-//! To add a kernel: a file here with a `TABLE`, and its line in [`TABLES`].
+//! To add a kernel: a file here with a `TABLE`, and its line in `TABLES`.
 
 mod batch_norm_backward;
 mod batch_norm_backward_statistics;
