@@ -14,6 +14,10 @@ pub fn check_place(path: &Path) -> Result<(), BenchError> {
     let text = match std::fs::read(path) {
         Ok(text) => text,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        Err(_) if path.is_dir() => {
+            let path = path.to_owned();
+            return Err(BenchError::NotARecord { path });
+        }
         Err(source) => {
             let (action, path) = ("read", path.to_owned());
             return Err(StoreError::Io {

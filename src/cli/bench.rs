@@ -31,11 +31,20 @@ pub fn run(arguments: &BenchArguments) -> anyhow::Result<ExitCode> {
     };
     // A place that cannot be written to is noticed before anything is measured.
     session.write()?;
+    let mut failed = false;
+    let several = found.len() > 1;
     for found in found {
-        session.adapter(&found)?;
+        match session.adapter(&found) {
+            // One adapter that fails takes the others' figures from nobody.
+            Err(error) if several => {
+                output::tell(&format!("error: {error:#}"));
+                failed = true;
+            }
+            measured => measured?,
+        }
     }
     session.print(arguments.json)?;
-    let failed = session.record.cases.iter().any(|case| case.error.is_some());
+    failed |= session.record.cases.iter().any(|case| case.error.is_some());
     Ok(ExitCode::from(if failed { exit::FAILED } else { 0 }))
 }
 

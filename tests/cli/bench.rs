@@ -25,6 +25,9 @@ fn a_file_that_is_no_bench_record_is_left_as_it_is() {
     desk.run("bench --adapter cpu --out mine.json")
         .refuses(2, &["mine.json", "--out"]);
     assert_eq!(desk.read("mine.json"), "{\"mine\": 1}");
+    desk.write("folder/file", "");
+    desk.run("bench --adapter cpu --out folder")
+        .refuses(2, &["folder", "--out"]);
 }
 
 #[test]
