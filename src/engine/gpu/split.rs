@@ -22,11 +22,19 @@ pub fn start<'r>(
     setup: WaveSetup<'r>,
 ) -> Result<Box<dyn Running + 'r>, EngineError> {
     match engine.layered(setup) {
-        Err(EngineError::OutOfMemory { .. }) if setup.members.len() > 1 => {
+        Err(error) if is_no_room(&error) && setup.members.len() > 1 => {
             Ok(Box::new(SplitWave::new(engine, setup)?))
         }
         started => Ok(Box::new(started?)),
     }
+}
+
+/// Fewer members may have room where these have none: in the memory, or in a buffer for their lists.
+fn is_no_room(error: &EngineError) -> bool {
+    matches!(
+        error,
+        EngineError::OutOfMemory { .. } | EngineError::BufferTooLarge { .. }
+    )
 }
 
 /// Some members of the wave, on the host while others are on the device.
@@ -60,7 +68,7 @@ impl<'r> SplitWave<'r> {
     /// Adds the members of a setup, as one piece or as those of its halves.
     fn halve(&mut self, setup: WaveSetup<'r>) -> Result<(), EngineError> {
         match self.engine.layered(setup) {
-            Err(EngineError::OutOfMemory { .. }) if setup.members.len() > 1 => {
+            Err(error) if is_no_room(&error) && setup.members.len() > 1 => {
                 // What the attempt has staged is freed when it was sent.
                 let gpu = self.engine.device();
                 gpu.queue.submit([]);

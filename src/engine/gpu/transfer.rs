@@ -29,7 +29,10 @@ impl<'g> Allocator<'g> {
             gpu,
             bytes: 0,
             most: u64::MAX,
-            most_buffer: gpu.limits.max_buffer_size,
+            most_buffer: gpu
+                .limits
+                .max_buffer_size
+                .min(gpu.limits.max_storage_buffer_binding_size),
         }
     }
 

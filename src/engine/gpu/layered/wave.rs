@@ -102,8 +102,25 @@ impl<'r> LayeredWave<'r> {
         };
         wave.write_initial();
         wave.write_lists(options.tiles.rows.rows);
+        // A wave whose evaluations have no room is refused now, when it can still be halved.
+        for part in [Part::Training, Part::Validation] {
+            let evaluator = wave.evaluator(part, wave.slot_rows(part))?;
+            wave.evaluators.insert(part, evaluator);
+        }
         wave.compile()?;
         Ok(wave)
+    }
+
+    fn evaluator(&self, part: Part, rows: Vec<Rows>) -> Result<Evaluator, EngineError> {
+        Evaluator::new(
+            &self.gpu,
+            &self.placement,
+            self.data,
+            part,
+            rows,
+            self.tile_rows(),
+            self.buffers.rows,
+        )
     }
 
     /// Bytes of the wave's buffers.
@@ -486,15 +503,7 @@ impl Running for LayeredWave<'_> {
         let evaluator = match self.evaluators.remove(&part) {
             // Members that diverged since are no longer in the list.
             Some(evaluator) if evaluator.rows() == rows => evaluator,
-            _ => Evaluator::new(
-                &self.gpu,
-                &self.placement,
-                self.data,
-                part,
-                rows,
-                self.tile_rows(),
-                self.buffers.rows,
-            )?,
+            _ => self.evaluator(part, rows)?,
         };
         let mut pace = std::mem::take(&mut self.evaluation_pace);
         let counted = evaluator.evaluate(&self.recorder(), &mut pace)?;
