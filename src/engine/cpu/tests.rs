@@ -4,15 +4,17 @@ use serde::Deserialize;
 
 use super::dropout::Dropout;
 use super::gather::ScaledFeatures;
-use super::network::{Batch, Network, Workspace};
+use super::network::{Batch, Workspace};
 use super::real::Real;
 use super::update::update;
 use crate::data::{FeatureValues, Features, Scaling};
-use crate::train::{Activation, Hyperparameters, Optimizer, Shape};
+use crate::train::{Activation, Optimizer, Shape};
 
 mod members;
 mod regularised;
 mod resynchronised;
+
+use regularised::check_trajectories;
 
 /// Asserts that two lists agree within `tolerance` times the largest magnitude in `expected`.
 #[track_caller]
@@ -246,99 +248,19 @@ fn losses_and_gradients_agree_with_pytorch_in_f32() {
 }
 
 #[derive(Deserialize)]
-struct Epoch {
-    order: Vec<u32>,
-    train_loss: f64,
-    #[serde(flatten)]
-    layers: Layers,
-}
-
-#[derive(Deserialize)]
 struct Final {
     loss: f64,
     correct: u64,
 }
 
-#[derive(Deserialize)]
-struct TrajectoryCase {
-    name: String,
-    widths: Vec<u64>,
-    activation: Activation,
-    optimizer: String,
-    settings: Settings,
-    batch_size: usize,
-    inputs: Vec<Vec<f64>>,
-    targets: Vec<u32>,
-    initial: Layers,
-    epochs: Vec<Epoch>,
-    #[serde(rename = "final")]
-    last: Final,
-}
-
-fn check_trajectories<T: Real>(tolerance: f64) {
-    for case in golden::<TrajectoryCase>("trajectories.json") {
-        let shape = shape_of(&case.widths);
-        let features = features(&case.inputs);
-        let scaled = unscaled::<T>(&features);
-        let hyperparameters = Hyperparameters {
-            learning_rate: case.settings.learning_rate,
-            batch_size: case.batch_size,
-            optimizer: optimizer(&case.optimizer, case.settings),
-            activation: case.activation,
-            dropout: 0.0,
-        };
-        let mut workspace = Workspace::new(&shape, case.batch_size);
-        let mut network = Network {
-            parameters: case.initial.flat().into_iter().map(T::from_f64).collect(),
-            moments: vec![vec![T::ZERO; shape.parameters()]; hyperparameters.optimizer.moments()],
-            running: Vec::new(),
-            steps: 0,
-        };
-        let batch = |rows| Batch {
-            features: &scaled,
-            targets: &case.targets,
-            rows,
-        };
-        for (number, epoch) in case.epochs.iter().enumerate() {
-            let mut loss = 0.0;
-            for rows in epoch.order.chunks(case.batch_size) {
-                let settings = &hyperparameters;
-                loss += workspace.step(&mut network, batch(rows), settings, [0; 2], |_| true);
-            }
-            let what = format!("{} epoch {number}", case.name);
-            let mean = loss / epoch.order.len() as f64;
-            assert_close(
-                &format!("{what} loss"),
-                &[mean],
-                &[epoch.train_loss],
-                tolerance,
-            );
-            assert_close(&what, &network.parameters, &epoch.layers.flat(), tolerance);
-        }
-        let rows: Vec<u32> = (0..).take(case.targets.len()).collect();
-        let evaluation = workspace.evaluate(&network, batch(&rows), case.activation);
-        let mean = evaluation.loss_sum / rows.len() as f64;
-        assert_close(
-            &format!("{} final", case.name),
-            &[mean],
-            &[case.last.loss],
-            tolerance,
-        );
-        assert_eq!(
-            evaluation.true_positives.iter().sum::<u64>(),
-            case.last.correct
-        );
-    }
-}
-
 #[test]
 fn training_agrees_with_pytorch_in_f64() {
-    check_trajectories::<f64>(1e-5);
+    check_trajectories::<f64>("trajectories.json", 1e-5);
 }
 
 #[test]
 fn training_agrees_with_pytorch_in_f32() {
-    check_trajectories::<f32>(2e-4);
+    check_trajectories::<f32>("trajectories.json", 2e-4);
 }
 
 /// Checks all gradients of a network against central differences of the mean loss.

@@ -15,7 +15,7 @@ use crate::train::{
 };
 
 /// Lists over the layers that batch norm follows.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 struct Running {
     means: Vec<Vec<f64>>,
     variances: Vec<Vec<f64>>,
@@ -132,15 +132,20 @@ struct Epoch {
     train_loss: f64,
     #[serde(flatten)]
     layers: Layers,
+    #[serde(default)]
     running: Running,
 }
 
+/// A training run; without batch norm and dropout their fields are absent.
 #[derive(Deserialize)]
-struct RegularisedCase {
+struct TrajectoryCase {
     name: String,
     widths: Vec<u64>,
+    #[serde(default)]
     batch_norm: bool,
+    #[serde(default)]
     dropout: f64,
+    #[serde(default)]
     dropout_key: [u32; 2],
     activation: Activation,
     optimizer: String,
@@ -154,7 +159,7 @@ struct RegularisedCase {
     last: Final,
 }
 
-impl RegularisedCase {
+impl TrajectoryCase {
     fn hyperparameters(&self) -> Hyperparameters {
         Hyperparameters {
             learning_rate: self.settings.learning_rate,
@@ -166,7 +171,7 @@ impl RegularisedCase {
     }
 }
 
-fn check_trajectory<T: Real>(case: &RegularisedCase, tolerance: f64) {
+fn check_trajectory<T: Real>(case: &TrajectoryCase, tolerance: f64) {
     let shape = shape_of(&case.widths).with_batch_norm(case.batch_norm);
     let (features, hyperparameters) = (features(&case.inputs), case.hyperparameters());
     let scaled = unscaled::<T>(&features);
@@ -199,20 +204,21 @@ fn check_trajectory<T: Real>(case: &RegularisedCase, tolerance: f64) {
     assert_eq!(correct, case.last.correct, "{what}");
 }
 
-fn check_trajectories<T: Real>(tolerance: f64) {
-    for case in golden::<RegularisedCase>("regularised.json") {
+/// Every training run of a golden file, to its last epoch.
+pub fn check_trajectories<T: Real>(file: &str, tolerance: f64) {
+    for case in golden::<TrajectoryCase>(file) {
         check_trajectory::<T>(&case, tolerance);
     }
 }
 
 #[test]
 fn regularised_training_agrees_with_pytorch_in_f64() {
-    check_trajectories::<f64>(1e-5);
+    check_trajectories::<f64>("regularised.json", 1e-5);
 }
 
 #[test]
 fn regularised_training_agrees_with_pytorch_in_f32() {
-    check_trajectories::<f32>(2e-4);
+    check_trajectories::<f32>("regularised.json", 2e-4);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::logits::Logits;
 use super::oracle::loss_and_classes;
-use super::stage::{POISON, Stage};
+use super::stage::Stage;
 use super::table::{Case, Run, Subject, Table, row_counts};
 use super::tally::Expected;
 use crate::engine::EngineError;
@@ -36,20 +36,6 @@ impl Evaluate {
     fn own_counts(&self, slot: usize) -> Range<usize> {
         let words = 2 * self.0.classes;
         slot * words..(slot + 1) * words
-    }
-
-    fn expected_partials(&self) -> Vec<Expected> {
-        let mut expected = vec![Expected::Bits(POISON); self.0.blocks()];
-        for slot in self.0.scene.training() {
-            for (block, logits, targets, sound) in self.0.batch_blocks(slot) {
-                expected[block] = if sound {
-                    Expected::Near(loss_and_classes(&logits, &targets, self.0.classes).0)
-                } else {
-                    Expected::Bits(NOT_A_NUMBER)
-                };
-            }
-        }
-        expected
     }
 
     /// The class of a row that has a NaN means nothing.
@@ -115,7 +101,10 @@ impl Case for Evaluate {
     }
 
     fn expected(&self) -> Vec<Vec<Expected>> {
-        vec![self.expected_partials(), self.expected_counts()]
+        vec![
+            self.0.expected_partials(Expected::Bits(NOT_A_NUMBER)),
+            self.expected_counts(),
+        ]
     }
 
     fn changeable(&self) -> Option<(usize, Vec<Range<usize>>)> {

@@ -1,7 +1,10 @@
 //! What the tables of `softmax_cross_entropy` and `evaluate` have in common.
 
 use super::numbers::Numbers;
+use super::oracle::loss_and_classes;
 use super::scene::{DATA_ROWS, Scene};
+use super::stage::POISON;
+use super::tally::Expected;
 use crate::engine::gpu::layout::LayerData;
 use crate::train::Shape;
 
@@ -139,5 +142,21 @@ impl Logits {
     pub fn place_blocks(&self, slot: usize) -> std::ops::Range<usize> {
         let place = self.scene.place(slot);
         place.start / BLOCK_ROWS..place.end / BLOCK_ROWS
+    }
+
+    /// What a kernel writes for each block: the sum of its losses, or `unsound` where a logit is not
+    /// finite. Blocks of no batch stay poisoned.
+    pub fn expected_partials(&self, unsound: Expected) -> Vec<Expected> {
+        let mut expected = vec![Expected::Bits(POISON); self.blocks()];
+        for slot in self.scene.training() {
+            for (block, logits, targets, sound) in self.batch_blocks(slot) {
+                expected[block] = if sound {
+                    Expected::Near(loss_and_classes(&logits, &targets, self.classes).0)
+                } else {
+                    unsound
+                };
+            }
+        }
+        expected
     }
 }

@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::bounded::Bounded;
 use super::logits::Logits;
 use super::oracle::{convert, loss_and_classes, loss_gradient};
-use super::stage::{POISON, Stage};
+use super::stage::Stage;
 use super::table::{Case, Native, Run, Subject, Table, row_counts};
 use super::tally::{Expected, KernelReport};
 use crate::engine::EngineError;
@@ -56,20 +56,6 @@ impl Softmax {
         }
         expected
     }
-
-    fn expected_partials(&self) -> Vec<Expected> {
-        let mut expected = vec![Expected::Bits(POISON); self.0.blocks()];
-        for slot in self.0.scene.training() {
-            for (block, logits, targets, sound) in self.0.batch_blocks(slot) {
-                expected[block] = if sound {
-                    Expected::Near(loss_and_classes(&logits, &targets, self.0.classes).0)
-                } else {
-                    Expected::AtLeast(UNSOUND)
-                };
-            }
-        }
-        expected
-    }
 }
 
 impl Case for Softmax {
@@ -108,7 +94,10 @@ impl Case for Softmax {
     }
 
     fn expected(&self) -> Vec<Vec<Expected>> {
-        vec![self.expected_logits(), self.expected_partials()]
+        vec![
+            self.expected_logits(),
+            self.0.expected_partials(Expected::AtLeast(UNSOUND)),
+        ]
     }
 
     fn changeable(&self) -> Option<(usize, Vec<Range<usize>>)> {

@@ -1,34 +1,33 @@
 //! A wave on the layered engine.
 
+mod epoch;
+mod evaluate;
+mod state;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
 use super::Kernels;
 use super::buffers::WaveBuffers;
-use super::evaluation::{Evaluated, Evaluator};
-use super::lists::{Rows, active_prefix, training_tiles};
+use super::evaluation::Evaluator;
+use super::lists::{Rows, training_tiles};
 use super::pace::Pace;
 use super::placement::Placement;
-use super::recording::{Recorder, Recording};
-use super::snapshots::{
-    SlotValues, read_parameters, read_snapshots, state_of, write_slot, write_values,
-};
+use super::recording::Recorder;
+use super::snapshots::read_parameters;
 use crate::engine::gpu::GpuDevice;
 use crate::engine::gpu::engine::Options;
-use crate::engine::gpu::layout::{Cursor, State};
+use crate::engine::gpu::layout::State;
 use crate::engine::gpu::timing::Timer;
-use crate::engine::gpu::transfer::{self, Wanted};
+use crate::engine::gpu::transfer;
 use crate::engine::{
     EngineError, Evaluation, MemberSnapshot, MemberStatus, Part, Progress, Running, Timing,
     TrainingData, WaveSetup,
 };
 use crate::plan::BufferLayout;
 use crate::seed::Seed;
-use crate::train::{Member, MemberId, Shape, initial_parameters, initial_running, row_order};
-
-/// What a step costs beside its tiles, in tiles: dispatches have a price of their own.
-const STEP_TILES: u32 = 16;
+use crate::train::{Member, Shape};
 
 /// Members that are trained together, a dispatch a layer.
 pub struct LayeredWave<'r> {
@@ -102,25 +101,9 @@ impl<'r> LayeredWave<'r> {
         };
         wave.write_initial();
         wave.write_lists(options.tiles.rows.rows);
-        // A wave whose evaluations have no room is refused now, when it can still be halved.
-        for part in [Part::Training, Part::Validation] {
-            let evaluator = wave.evaluator(part, wave.slot_rows(part))?;
-            wave.evaluators.insert(part, evaluator);
-        }
+        wave.prepare_evaluations()?;
         wave.compile()?;
         Ok(wave)
-    }
-
-    fn evaluator(&self, part: Part, rows: Vec<Rows>) -> Result<Evaluator, EngineError> {
-        Evaluator::new(
-            &self.gpu,
-            &self.placement,
-            self.data,
-            part,
-            rows,
-            self.tile_rows(),
-            self.buffers.rows,
-        )
     }
 
     /// Bytes of the wave's buffers.
@@ -158,26 +141,6 @@ impl<'r> LayeredWave<'r> {
     pub fn with_timer(mut self, timer: Option<Timer>) -> Self {
         self.timer = timer;
         self
-    }
-
-    fn write_initial(&self) {
-        let mut initial: BTreeMap<u32, Vec<f32>> = BTreeMap::new();
-        for member in &self.placement.members {
-            let repeat = member.id.repeat;
-            initial
-                .entry(repeat)
-                .or_insert_with(|| initial_parameters(self.shape, self.seed, repeat));
-        }
-        let (gpu, members) = (&self.gpu, &self.placement.members);
-        let running = initial_running(self.shape);
-        write_values(gpu, &self.buffers, &self.placement, self.shape, |slot| {
-            Some(SlotValues {
-                parameters: &initial[&members[slot].id.repeat],
-                running: &running,
-                moments: &[],
-            })
-        });
-        transfer::write(gpu, &self.buffers.states, &self.states);
     }
 
     /// Rewrites the lists of kept members; nothing else moves.
@@ -241,218 +204,9 @@ impl<'r> LayeredWave<'r> {
         Ok(())
     }
 
-    /// The earliest unfinished epoch below `epoch` that a live member is in.
-    fn behind(&self, epoch: u32) -> Option<u32> {
-        let states = self
-            .lists
-            .live
-            .iter()
-            .map(|&slot| &self.states[slot as usize]);
-        let live = states.filter(|state| state.diverged == 0);
-        live.map(|state| state.epoch).min().filter(|&at| at < epoch)
-    }
-
-    /// Writes what the epoch needs: row orders, unless they are there from before a pause, and the
-    /// next batch of every member that is in it.
-    fn begin_epoch(&mut self, epoch: u32) {
-        if self.orders_of != Some(epoch) {
-            self.write_orders(epoch);
-            self.orders_of = Some(epoch);
-        }
-        let cursors: Vec<Cursor> = self
-            .placement
-            .data
-            .iter()
-            .zip(&self.states)
-            .map(|(data, state)| {
-                let trains = state.diverged == 0 && state.epoch == epoch;
-                let left = data.rows.saturating_sub(state.position);
-                let rows = if trains { data.batch_size.min(left) } else { 0 };
-                Cursor {
-                    first: data.order_start + state.position,
-                    rows,
-                    steps: state.steps,
-                    scaling: data.scaling,
-                    inverse_rows: 1.0 / rows.max(1) as f32,
-                    ..Cursor::default()
-                }
-            })
-            .collect();
-        transfer::write(&self.gpu, &self.buffers.forward, &cursors);
-    }
-
-    fn write_orders(&self, epoch: u32) {
-        let mut orders = Vec::with_capacity(self.placement.order_rows as usize);
-        for order in &self.placement.orders {
-            let MemberId { repeat, fold, .. } = order.id;
-            let rows = &self.data.fold(order.id).train;
-            orders.extend(row_order(rows, self.seed, repeat, fold, epoch));
-        }
-        transfer::write(&self.gpu, &self.buffers.orders, &orders);
-    }
-
-    /// Steps that each live member has left in the epoch.
-    fn remaining(&self, epoch: u32) -> Vec<u32> {
-        let remaining = |&slot: &u32| {
-            let (data, state) = (
-                &self.placement.data[slot as usize],
-                &self.states[slot as usize],
-            );
-            let trains = state.diverged == 0 && state.epoch == epoch;
-            let left = if trains {
-                data.rows.saturating_sub(state.position)
-            } else {
-                0
-            };
-            left.div_ceil(data.batch_size)
-        };
-        self.lists.live.iter().map(remaining).collect()
-    }
-
-    /// Trains the members that are in this epoch to its end; `false` when `pause` stopped it, which
-    /// is asked after each submission: however often it says so, training goes on.
-    fn train_epoch(
-        &mut self,
-        epoch: u32,
-        pause: &(dyn Fn() -> bool + Sync),
-    ) -> Result<bool, EngineError> {
-        self.begin_epoch(epoch);
-        let mut pace = std::mem::take(&mut self.pace);
-        let reached = self.submit_epoch(epoch, pause, &mut pace);
-        self.pace = pace;
-        let reached = reached?;
-        self.read_states()?;
-        Ok(reached)
-    }
-
-    fn submit_epoch(
-        &self,
-        epoch: u32,
-        pause: &(dyn Fn() -> bool + Sync),
-        pace: &mut Pace,
-    ) -> Result<bool, EngineError> {
-        let remaining = self.remaining(epoch);
-        let steps = remaining.iter().copied().max().unwrap_or(0);
-        let recorder = self.recorder();
-        let (recorded, end) = (recorder.step(), recorder.end_of_epoch());
-        pace.begin();
-        let mut step = 0;
-        while step < steps {
-            if step > 0 && pause() {
-                return Ok(false);
-            }
-            let (until, work) = self.next_steps(&remaining, step..steps, pace.budget());
-            let commands = self.encode(&recorded, &remaining, step..until)?;
-            pace.submit(&self.gpu, commands, work)?;
-            step = until;
-        }
-        let play = |pass: &mut wgpu::ComputePass<'_>| {
-            end.play(pass, recorder.members, recorder.tiles);
-        };
-        let commands = self.pass("regatta.end_of_epoch", end.commands.len(), play)?;
-        self.gpu.queue.submit([commands]);
-        Ok(true)
-    }
-
-    /// How many of these steps the next submission takes, at least one, and their work.
-    fn next_steps(
-        &self,
-        remaining: &[u32],
-        steps: std::ops::Range<u32>,
-        budget: f64,
-    ) -> (u32, f64) {
-        let (mut until, mut work) = (steps.start, 0.0);
-        while until == steps.start || until < steps.end && work < budget {
-            let tiles = self.lists.tiles[active_prefix(remaining, until)];
-            work += f64::from(tiles + STEP_TILES);
-            until += 1;
-        }
-        (until, work)
-    }
-
-    fn encode(
-        &self,
-        recorded: &Recording<'_>,
-        remaining: &[u32],
-        steps: std::ops::Range<u32>,
-    ) -> Result<wgpu::CommandBuffer, EngineError> {
-        let dispatches = steps.len() * recorded.commands.len();
-        self.pass("regatta.steps", dispatches, |pass| {
-            for step in steps {
-                let members = active_prefix(remaining, step);
-                recorded.play(pass, self.live_count(members), self.lists.tiles[members]);
-            }
-        })
-    }
-
-    /// One pass of so many dispatches, measured where that was asked for.
-    fn pass(
-        &self,
-        label: &str,
-        dispatches: usize,
-        play: impl FnOnce(&mut wgpu::ComputePass<'_>),
-    ) -> Result<wgpu::CommandBuffer, EngineError> {
-        let timed = self.timer.as_ref().map(Timer::begin).transpose()?;
-        let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
-        let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
-            label: Some(label),
-            timestamp_writes: timed.as_ref().and_then(|timed| timed.writes()),
-        });
-        play(&mut pass);
-        drop(pass);
-        let commands = encoder.finish();
-        if let (Some(timer), Some(timed)) = (&self.timer, &timed) {
-            timer.end(timed, dispatches as u64);
-        }
-        Ok(commands)
-    }
-
-    fn read_states(&mut self) -> Result<(), EngineError> {
-        let bytes = (self.states.len() * size_of::<State>()) as u64;
-        let wanted = Wanted::beginning(&self.buffers.states, bytes);
-        let read = transfer::read(&self.gpu, &[wanted])?;
-        self.states = transfer::values(&read[0]);
-        Ok(())
-    }
-
     /// Tile rows are those of the list that was written at the start.
     fn tile_rows(&self) -> u32 {
         self.kernels.tile_rows()
-    }
-
-    fn slot_rows(&self, part: Part) -> Vec<Rows> {
-        let rows = |&slot: &u32| {
-            let member = &self.placement.members[slot as usize];
-            let diverged = self.states[slot as usize].diverged != 0;
-            let rows = if diverged {
-                0
-            } else {
-                part.rows(self.data.fold(member.id)).len()
-            };
-            Rows {
-                slot,
-                rows: u32::try_from(rows).expect("rows are numbered in u32"),
-                first_row: 0,
-            }
-        };
-        self.lists.live.iter().map(rows).collect()
-    }
-
-    /// The counts of a slot as an evaluation; the rows of each class are counted here.
-    fn evaluation(&self, slot: u32, part: Part, counted: &Evaluated) -> Evaluation {
-        let member = &self.placement.members[slot as usize];
-        let rows = part.rows(self.data.fold(member.id));
-        let mut actual = vec![0; self.shape.outputs()];
-        for &row in rows {
-            actual[self.data.dataset.targets[row as usize] as usize] += 1;
-        }
-        Evaluation {
-            rows: rows.len() as u64,
-            loss_sum: counted.loss_sum,
-            true_positives: counted.true_positives.clone(),
-            predicted: counted.predicted.clone(),
-            actual,
-        }
     }
 }
 
@@ -496,24 +250,7 @@ impl Running for LayeredWave<'_> {
     }
 
     fn evaluate(&mut self, part: Part) -> Result<Vec<Option<Evaluation>>, EngineError> {
-        if self.lists.live.is_empty() {
-            return Ok(Vec::new());
-        }
-        let rows = self.slot_rows(part);
-        let evaluator = match self.evaluators.remove(&part) {
-            // Members that diverged since are no longer in the list.
-            Some(evaluator) if evaluator.rows() == rows => evaluator,
-            _ => self.evaluator(part, rows)?,
-        };
-        let mut pace = std::mem::take(&mut self.evaluation_pace);
-        let counted = evaluator.evaluate(&self.recorder(), &mut pace)?;
-        self.evaluation_pace = pace;
-        self.evaluators.insert(part, evaluator);
-        let evaluations = self.kept.iter().map(|&slot| {
-            let diverged = self.states[slot as usize].diverged != 0;
-            (!diverged).then(|| self.evaluation(slot, part, &counted[&slot]))
-        });
-        Ok(evaluations.collect())
+        self.evaluate_part(part)
     }
 
     fn keep(&mut self, slots: &[usize]) {
@@ -572,57 +309,5 @@ impl Running for LayeredWave<'_> {
 
     fn weights(&self, slot: usize) -> Result<Vec<f32>, EngineError> {
         read_parameters(&self.gpu, &self.buffers, self.shape, self.kept[slot])
-    }
-}
-
-impl LayeredWave<'_> {
-    fn snapshots(&self, slots: &[u32]) -> Result<Vec<MemberSnapshot>, EngineError> {
-        read_snapshots(
-            &self.gpu,
-            &self.buffers,
-            &self.placement,
-            self.shape,
-            slots,
-            &self.states,
-        )
-    }
-
-    /// Writes the states of the kept slots, `snapshots[i]` to `kept[i]`.
-    fn write_snapshots(&mut self, snapshots: &[MemberSnapshot]) {
-        let mut by_slot: BTreeMap<usize, &MemberSnapshot> = BTreeMap::new();
-        for (&slot, snapshot) in self.kept.iter().zip(snapshots) {
-            self.states[slot as usize] = state_of(snapshot);
-            by_slot.insert(slot as usize, snapshot);
-        }
-        write_values(
-            &self.gpu,
-            &self.buffers,
-            &self.placement,
-            self.shape,
-            |slot| by_slot.get(&slot).copied().map(SlotValues::of),
-        );
-        transfer::write(&self.gpu, &self.buffers.states, &self.states);
-        transfer::write(
-            &self.gpu,
-            &self.buffers.marks,
-            &vec![0_u32; self.states.len()],
-        );
-    }
-
-    fn write_slot(&mut self, slot: u32, snapshot: &MemberSnapshot) {
-        self.states[slot as usize] = state_of(snapshot);
-        write_slot(
-            &self.gpu,
-            &self.buffers,
-            &self.placement,
-            self.shape,
-            slot,
-            SlotValues::of(snapshot),
-        );
-        transfer::write(&self.gpu, &self.buffers.states, &self.states);
-        // A member that had diverged is as sound as what was copied.
-        let at = 4 * u64::from(slot);
-        let mark = &self.buffers.marks;
-        self.gpu.queue.write_buffer(mark, at, &[0; 4]);
     }
 }

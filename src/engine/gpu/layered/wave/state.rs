@@ -1,0 +1,92 @@
+//! The state of a wave's members: written, read back, exchanged as snapshots.
+
+use std::collections::BTreeMap;
+
+use super::LayeredWave;
+use crate::engine::gpu::layered::snapshots::{
+    SlotValues, read_snapshots, state_of, write_slot, write_values,
+};
+use crate::engine::gpu::layout::State;
+use crate::engine::gpu::transfer::{self, Wanted};
+use crate::engine::{EngineError, MemberSnapshot};
+use crate::train::{initial_parameters, initial_running};
+
+impl LayeredWave<'_> {
+    pub(super) fn write_initial(&self) {
+        let mut initial: BTreeMap<u32, Vec<f32>> = BTreeMap::new();
+        for member in &self.placement.members {
+            let repeat = member.id.repeat;
+            initial
+                .entry(repeat)
+                .or_insert_with(|| initial_parameters(self.shape, self.seed, repeat));
+        }
+        let (gpu, members) = (&self.gpu, &self.placement.members);
+        let running = initial_running(self.shape);
+        write_values(gpu, &self.buffers, &self.placement, self.shape, |slot| {
+            Some(SlotValues {
+                parameters: &initial[&members[slot].id.repeat],
+                running: &running,
+                moments: &[],
+            })
+        });
+        transfer::write(gpu, &self.buffers.states, &self.states);
+    }
+
+    pub(super) fn read_states(&mut self) -> Result<(), EngineError> {
+        let bytes = (self.states.len() * size_of::<State>()) as u64;
+        let wanted = Wanted::beginning(&self.buffers.states, bytes);
+        let read = transfer::read(&self.gpu, &[wanted])?;
+        self.states = transfer::values(&read[0]);
+        Ok(())
+    }
+
+    pub(super) fn snapshots(&self, slots: &[u32]) -> Result<Vec<MemberSnapshot>, EngineError> {
+        read_snapshots(
+            &self.gpu,
+            &self.buffers,
+            &self.placement,
+            self.shape,
+            slots,
+            &self.states,
+        )
+    }
+
+    /// Writes the states of the kept slots, `snapshots[i]` to `kept[i]`.
+    pub(super) fn write_snapshots(&mut self, snapshots: &[MemberSnapshot]) {
+        let mut by_slot: BTreeMap<usize, &MemberSnapshot> = BTreeMap::new();
+        for (&slot, snapshot) in self.kept.iter().zip(snapshots) {
+            self.states[slot as usize] = state_of(snapshot);
+            by_slot.insert(slot as usize, snapshot);
+        }
+        write_values(
+            &self.gpu,
+            &self.buffers,
+            &self.placement,
+            self.shape,
+            |slot| by_slot.get(&slot).copied().map(SlotValues::of),
+        );
+        transfer::write(&self.gpu, &self.buffers.states, &self.states);
+        transfer::write(
+            &self.gpu,
+            &self.buffers.marks,
+            &vec![0_u32; self.states.len()],
+        );
+    }
+
+    pub(super) fn write_slot(&mut self, slot: u32, snapshot: &MemberSnapshot) {
+        self.states[slot as usize] = state_of(snapshot);
+        write_slot(
+            &self.gpu,
+            &self.buffers,
+            &self.placement,
+            self.shape,
+            slot,
+            SlotValues::of(snapshot),
+        );
+        transfer::write(&self.gpu, &self.buffers.states, &self.states);
+        // A member that had diverged is as sound as what was copied.
+        let at = 4 * u64::from(slot);
+        let mark = &self.buffers.marks;
+        self.gpu.queue.write_buffer(mark, at, &[0; 4]);
+    }
+}
