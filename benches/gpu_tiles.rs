@@ -1,15 +1,19 @@
 //! Which tiles of the product kernels are fast: a sweep over them, on one adapter.
 //!
-//!     cargo bench --bench gpu_tiles -- [ADAPTER]      ADAPTER: part of a name, driver or backend
+//!     cargo bench --bench gpu_tiles -- [ADAPTER [resident]]   ADAPTER: part of a name, driver or backend
 //!
-//! Stands for the choice of `Options::for_kind`. Each row trains the same wave with other tiles, of
-//! rows with the chosen tile of weights, then of weights with the chosen tile of rows; rounds are
-//! interleaved, and the figure is the median of steps a second, beside the best.
+//! Stands for the choice of `Options::for_kind`. First the resident kernel in several tiles beside the
+//! layered engine, with the seconds that each takes to compile (a driver that keeps compiled shaders
+//! has them at once the second time). Then, unless `resident` alone is asked for, the layered engine
+//! with other tiles: of rows with the chosen tile of weights, then of weights with the chosen tile of
+//! rows. Rounds are interleaved, and a figure is the median of steps a second, beside the best.
 
 use std::time::Instant;
 
 use regatta::data::{DataConfig, FeatureValues, Features, load, split};
-use regatta::engine::gpu::{GpuAdapter, GpuEngine, Options, TileShape, Tiles, enumerate};
+use regatta::engine::gpu::{
+    EngineKind, GpuAdapter, GpuEngine, Options, ResidentTiles, TileShape, Tiles, enumerate,
+};
 use regatta::engine::{Engine, TrainingData, WaveSetup};
 use regatta::seed::Seed;
 use regatta::train::{Activation, Hyperparameters, Member, MemberId, Optimizer, Shape};
@@ -28,6 +32,16 @@ const ROW_TILES: [(u32, u32, u32); 10] = [
     (64, 64, 4),
     (64, 64, 8),
     (64, 128, 8),
+];
+/// (invocations, rows an invocation, vec4s of columns an invocation, vec4s of columns a tile, vec4s of
+/// the inner dimension)
+const RESIDENT_TILES: [(u32, u32, u32, u32, u32); 6] = [
+    (8, 8, 2, 8, 16),
+    (8, 8, 4, 8, 8),
+    (8, 16, 4, 16, 8),
+    (8, 16, 4, 16, 16),
+    (16, 8, 2, 8, 16),
+    (64, 8, 1, 16, 16),
 ];
 const WEIGHT_TILES: [(u32, u32, u32); 9] = [
     (16, 16, 4),
@@ -82,8 +96,9 @@ fn tile((rows, columns, thread_rows): (u32, u32, u32)) -> TileShape {
 }
 
 fn main() {
-    let wanted = std::env::args().skip(1).find(|a| !a.starts_with('-'));
-    let wanted = wanted.unwrap_or_default().to_lowercase();
+    let mut words = std::env::args().skip(1).filter(|a| !a.starts_with('-'));
+    let wanted = words.next().unwrap_or_default().to_lowercase();
+    let only_resident = words.next().as_deref() == Some("resident");
     let names = |a: &GpuAdapter| format!("{}:{} {}", a.backend(), a.name(), a.driver());
     let found = enumerate()
         .into_iter()
@@ -95,6 +110,10 @@ fn main() {
     println!("{}", names(&adapter));
     for workload in &WORKLOADS {
         println!("\n{}", workload.name);
+        resident(&adapter, workload);
+        if only_resident {
+            continue;
+        }
         let chosen = Options::for_kind(adapter.kind()).tiles;
         let rows = ROW_TILES.map(tile);
         let tiles: Vec<Tiles> = rows.iter().map(|&rows| Tiles { rows, ..chosen }).collect();
@@ -105,6 +124,46 @@ fn main() {
             .map(|&weights| Tiles { weights, ..chosen })
             .collect();
         sweep(&adapter, workload, "weights", &tiles, |t| t.weights);
+    }
+}
+
+fn resident(adapter: &GpuAdapter, workload: &Workload) {
+    let chosen = Options::for_kind(adapter.kind());
+    let layered = Options {
+        engine: EngineKind::Layered,
+        ..chosen
+    };
+    let mut all = vec![("layered".to_owned(), layered)];
+    for (threads, thread_rows, thread_columns_4, columns_4, inner_4) in RESIDENT_TILES {
+        let resident = ResidentTiles {
+            threads,
+            thread_rows,
+            thread_columns_4,
+            columns_4,
+            inner_4,
+        };
+        let options = Options {
+            engine: EngineKind::Resident,
+            resident,
+            ..chosen
+        };
+        all.push((resident.name(), options));
+    }
+    let mut samples = vec![Vec::new(); all.len()];
+    let mut compile_s = vec![0.0_f64; all.len()];
+    for _ in 0..ROUNDS {
+        for (i, (_, options)) in all.iter().enumerate() {
+            let (seconds, steps) = measured(adapter, workload, *options);
+            compile_s[i] = compile_s[i].max(seconds);
+            samples[i].push(steps);
+        }
+    }
+    let medians: Vec<f64> = samples.iter_mut().map(|s| median(s)).collect();
+    for (((name, _), median), compile_s) in all.iter().zip(&medians).zip(compile_s) {
+        let ratio = median / medians[0];
+        println!(
+            "  {name:36} {median:9.1} steps/s   {ratio:.2} of layered   {compile_s:.1} s to compile"
+        );
     }
 }
 
@@ -139,6 +198,16 @@ fn median(samples: &mut [f64]) -> f64 {
 
 /// Steps a second of the whole wave, after the first epoch, which compiles.
 fn steps_a_second(adapter: &GpuAdapter, workload: &Workload, tiles: Tiles) -> f64 {
+    let options = Options {
+        tiles,
+        engine: EngineKind::Layered,
+        ..Options::for_kind(adapter.kind())
+    };
+    measured(adapter, workload, options).1
+}
+
+/// Seconds of compiling, and steps a second.
+fn measured(adapter: &GpuAdapter, workload: &Workload, options: Options) -> (f64, f64) {
     let config = DataConfig {
         source: "digits".to_owned(),
         ..DataConfig::default()
@@ -173,10 +242,6 @@ fn steps_a_second(adapter: &GpuAdapter, workload: &Workload, tiles: Tiles) -> f6
         },
     };
     let members: Vec<Member> = (0..workload.members).map(member).collect();
-    let options = Options {
-        tiles,
-        ..Options::for_kind(adapter.kind())
-    };
     let engine = GpuEngine::new(adapter.open().expect("it opens"), options);
     let setup = WaveSetup {
         data: TrainingData {
@@ -196,5 +261,6 @@ fn steps_a_second(adapter: &GpuAdapter, workload: &Workload, tiles: Tiles) -> f6
         epoch += 1;
         wave.train(epoch, &|| false).expect("it trains");
     }
-    (wave.status()[0].steps - before) as f64 / begin.elapsed().as_secs_f64()
+    let steps = (wave.status()[0].steps - before) as f64 / begin.elapsed().as_secs_f64();
+    (wave.compile_s(), steps)
 }

@@ -20,6 +20,16 @@
 {% include "shared/optimizer.wgsl" %}
 {% include "shared/batch_norm.wgsl" %}
 
+fn z_at(at: u32) -> vec4<f32> {
+    return z[at];
+}
+{% include "shared/batch_norm_blocks.wgsl" %}
+{% include "shared/batch_norm_running.wgsl" %}
+
+// A workgroup has 8 groups of 4 units, and for each 8 invocations that take blocks in turn.
+const GROUP_COLUMNS = 8u;
+const GROUP_BLOCKS = 8u;
+
 @group(0) @binding(0) var<uniform> layer: Layer;
 @group(0) @binding(1) var<storage, read> members: array<Member>;
 @group(0) @binding(2) var<storage, read> cursors: array<Cursor>;
@@ -50,7 +60,7 @@ var<workgroup> block_dbeta: array<vec4<f32>, 64>;
 var<workgroup> block_dgamma: array<vec4<f32>, 64>;
 
 fn move_running(at: u32, towards: vec4<f32>) {
-    running[at] = flush(fma(vec4<f32>(NORM_MOMENTUM), towards, (1.0 - NORM_MOMENTUM) * running[at]));
+    running[at] = moved(running[at], towards);
 }
 
 @compute @workgroup_size(64)

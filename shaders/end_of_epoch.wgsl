@@ -4,7 +4,9 @@
 // An invocation does one member.
 // Twin: `Slot::train_epoch` in src/engine/cpu/wave.rs.
 {% include "shared/member.wgsl" %}
+{% include "shared/functions.wgsl" %}
 {% include "shared/state.wgsl" %}
+{% include "shared/step.wgsl" %}
 
 @group(0) @binding(1) var<storage, read> members: array<Member>;
 @group(0) @binding(3) var<storage, read> live: array<u32>;
@@ -23,15 +25,9 @@ fn end_of_epoch(
     }
     let slot = live[entry];
     let member = members[slot];
-    var state = states[slot];
+    let state = states[slot];
     if (state.diverged != 0u || state.position < member.rows) {
         return;
     }
-    state.train_loss = (state.loss_sum + state.loss_rest) / f32(member.rows);
-    state.diverged = marks[slot];
-    state.epoch += 1u;
-    state.position = 0u;
-    state.loss_sum = 0.0;
-    state.loss_rest = 0.0;
-    states[slot] = state;
+    states[slot] = ended_epoch(member, state, marks[slot] == 0u);
 }

@@ -23,6 +23,10 @@ const NOT_A_NUMBER = 0x7fc00000u;
 var<workgroup> losses: array<f32, {{ TM }}>;
 var<workgroup> sound: array<u32, {{ TM }}>;
 
+fn logits_at(at: u32) -> vec4<f32> {
+    return logits[at];
+}
+
 @compute @workgroup_size({{ TM }})
 fn evaluate(
     @builtin(workgroup_id) group: vec3<u32>,
@@ -43,7 +47,8 @@ fn evaluate(
     var finite = true;
     if (t < rows) {
         let target_class = targets[orders[cursor.first + tile.row + t]];
-        let softmax = softmax_row(tile.activation_row + t, target_class);
+        let first = (tile.activation_row + t) * layer.output_stride;
+        let softmax = softmax_row(first, layer.outputs, target_class);
         loss = softmax.loss;
         finite = softmax.finite;
         let at = 2u * tile.slot * layer.outputs;

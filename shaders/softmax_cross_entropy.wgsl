@@ -20,23 +20,10 @@
 
 // Above any loss that a sound step may have, so that the step is refused.
 const UNSOUND = 3e38;
-// Probabilities below this count as 0, as on the cpu.
-const LEAST_PROBABILITY = 1e-18;
 var<workgroup> losses: array<f32, {{ TM }}>;
 
-fn gradient(row: u32, target_class: u32, softmax: Row, mean: f32) {
-    let scale = mean / softmax.sum;
-    let least = LEAST_PROBABILITY * softmax.sum;
-    for (var c4 = 0u; c4 < layer.output_stride; c4++) {
-        let at = row * layer.output_stride + c4;
-        let values = logits[at] - softmax.top;
-        let e = vec4<f32>(
-            exponential(values.x), exponential(values.y), exponential(values.z), exponential(values.w));
-        let columns = 4u * c4 + vec4<u32>(0u, 1u, 2u, 3u);
-        var d = select(e * scale, vec4<f32>(0.0), e < vec4<f32>(least));
-        d -= select(vec4<f32>(0.0), vec4<f32>(mean), columns == vec4<u32>(target_class));
-        logits[at] = select(d, vec4<f32>(0.0), columns >= vec4<u32>(layer.outputs));
-    }
+fn logits_at(at: u32) -> vec4<f32> {
+    return logits[at];
 }
 
 @compute @workgroup_size({{ TM }})
@@ -57,11 +44,14 @@ fn softmax_cross_entropy(
     let rows = min(cursor.rows - tile.row, {{ TM }}u);
     var loss = 0.0;
     if (t < rows) {
-        let row = tile.activation_row + t;
+        let first = (tile.activation_row + t) * layer.output_stride;
         let target_class = targets[orders[cursor.first + tile.row + t]];
-        let softmax = softmax_row(row, target_class);
+        let softmax = softmax_row(first, layer.outputs, target_class);
         loss = select(UNSOUND, softmax.loss, softmax.finite);
-        gradient(row, target_class, softmax, cursor.inverse_rows);
+        for (var c4 = 0u; c4 < layer.output_stride; c4++) {
+            logits[first + c4] = softmax_gradient(
+                logits[first + c4], softmax, c4, layer.outputs, target_class, cursor.inverse_rows);
+        }
     }
     losses[t] = loss;
     workgroupBarrier();

@@ -1,4 +1,4 @@
-// Activations and their derivatives. Twin: src/engine/cpu/activation.rs.
+// Activations and their derivatives; only those that the kernel is compiled for. Twin: src/engine/cpu/activation.rs.
 
 const RELU = 0u;
 const TANH = 1u;
@@ -22,17 +22,23 @@ fn is_negative(z: vec4<f32>) -> vec4<bool> {
 // h = f(z). NaN stays NaN, also through relu.
 fn activate(z: vec4<f32>, activation: u32) -> vec4<f32> {
     switch activation {
+{% if "relu" in activations %}
         case RELU: {
             return select(z, vec4<f32>(0.0), is_negative(z));
         }
+{% endif %}
+{% if "tanh" in activations %}
         case TANH: {
             return vec4<f32>(
                 hyperbolic_tangent(z.x), hyperbolic_tangent(z.y),
                 hyperbolic_tangent(z.z), hyperbolic_tangent(z.w));
         }
+{% endif %}
+{% if "sigmoid" in activations %}
         case SIGMOID: {
             return vec4<f32>(sigmoid(z.x), sigmoid(z.y), sigmoid(z.z), sigmoid(z.w));
         }
+{% endif %}
         default: {
             return z;
         }
@@ -42,15 +48,21 @@ fn activate(z: vec4<f32>, activation: u32) -> vec4<f32> {
 // dh * f'(z), from h = f(z).
 fn activate_backward(dh: vec4<f32>, h: vec4<f32>, activation: u32) -> vec4<f32> {
     switch activation {
+{% if "relu" in activations %}
         case RELU: {
             return select(vec4<f32>(0.0), dh, h > vec4<f32>(0.0));
         }
+{% endif %}
+{% if "tanh" in activations %}
         case TANH: {
             return dh * (1.0 - h * h);
         }
+{% endif %}
+{% if "sigmoid" in activations %}
         case SIGMOID: {
             return dh * (h * (1.0 - h));
         }
+{% endif %}
         default: {
             return dh;
         }

@@ -1,4 +1,5 @@
-// Optimizer updates with PyTorch's formulas (documentation of torch.optim: SGD, Adam, RMSprop).
+// Optimizer updates with PyTorch's formulas (documentation of torch.optim: SGD, Adam, RMSprop); only
+// those that the kernel is compiled for.
 // Twin: src/engine/cpu/update.rs.
 
 const SGD = 0u;
@@ -52,34 +53,49 @@ fn optimizer_update(
     p: vec4<f32>, g: vec4<f32>, moment_1: vec4<f32>, moment_2: vec4<f32>,
 ) -> Updated {
     switch member.optimizer {
+{% if "sgd" in optimizers %}
         case SGD: {
             return Updated(fma(vec4<f32>(-step_size), g, p), moment_1, moment_2);
         }
+{% endif %}
+{% if "sgd_momentum" in optimizers %}
         case SGD_MOMENTUM: {
             let v = flush(fma(vec4<f32>(member.momentum), moment_1, g));
             return Updated(fma(vec4<f32>(-step_size), v, p), v, moment_2);
         }
+{% endif %}
+{% if "sgd_nesterov" in optimizers %}
         case SGD_NESTEROV: {
             let v = flush(fma(vec4<f32>(member.momentum), moment_1, g));
             let direction = fma(vec4<f32>(member.momentum), v, g);
             return Updated(fma(vec4<f32>(-step_size), direction, p), v, moment_2);
         }
+{% endif %}
+{% if "adam" in optimizers %}
         case ADAM: {
             let m = flush(fma(g - moment_1, vec4<f32>(member.one_minus_beta_1), moment_1));
             let v = flush(fma(
                 vec4<f32>(member.beta_2), moment_2, member.one_minus_beta_2 * square(g)));
             return Updated(p - step_size * m / (sqrt(v) + epsilon), m, v);
         }
+{% endif %}
+{% if "rmsprop" in optimizers %}
         case RMSPROP: {
             let s = flush(fma(
                 vec4<f32>(member.beta_2), moment_1, member.one_minus_beta_2 * square(g)));
             return Updated(p - step_size * g / (sqrt(s) + epsilon), s, moment_2);
         }
-        default: {
+{% endif %}
+{% if "rmsprop_momentum" in optimizers %}
+        case RMSPROP_MOMENTUM: {
             let s = flush(fma(
                 vec4<f32>(member.beta_2), moment_1, member.one_minus_beta_2 * square(g)));
             let v = flush(fma(vec4<f32>(member.momentum), moment_2, g / (sqrt(s) + epsilon)));
             return Updated(fma(vec4<f32>(-step_size), v, p), s, v);
+        }
+{% endif %}
+        default: {
+            return Updated(p, moment_1, moment_2);
         }
     }
 }

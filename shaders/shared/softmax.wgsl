@@ -1,4 +1,6 @@
-// Softmax and cross-entropy of one row of logits. Twin: src/engine/cpu/softmax_cross_entropy.rs.
+// Softmax and cross-entropy of one row of logits. The kernel says where these lie: it declares
+// `fn logits_at(at: u32) -> vec4<f32>`, four logits at a time; a row's begin at `first`.
+// Twin: src/engine/cpu/softmax_cross_entropy.rs.
 
 struct Row {
     top: f32,          // the largest logit
@@ -8,24 +10,52 @@ struct Row {
     finite: bool,      // every logit is
 }
 
-fn logit(row: u32, class_index: u32) -> f32 {
-    return logits[row * layer.output_stride + class_index / 4u][class_index % 4u];
+// Probabilities below this count as 0, as on the cpu.
+const LEAST_PROBABILITY = 1e-18;
+
+// The largest logit is taken off first, so that no exponential overflows. Sums over classes ascend.
+fn softmax_row(first: u32, classes: u32, target_class: u32) -> Row {
+    var out = Row(logits_at(first).x, 0u, 0.0, 0.0, true);
+    var of_target = out.top;
+    for (var c = 0u; c < classes; c += 4u) {
+        let values = logits_at(first + c / 4u);
+{% for part in "xyzw" %}
+        if (c + {{ loop.index0 }}u < classes) {
+            out.finite = out.finite && is_finite(values.{{ part }});
+            if (values.{{ part }} > out.top) {
+                out.top = values.{{ part }};
+                out.predicted = c + {{ loop.index0 }}u;
+            }
+            if (c + {{ loop.index0 }}u == target_class) {
+                of_target = values.{{ part }};
+            }
+        }
+{% endfor %}
+    }
+    for (var c = 0u; c < classes; c += 4u) {
+        let e = exponential_4(logits_at(first + c / 4u) - out.top);
+{% for part in "xyzw" %}
+        if (c + {{ loop.index0 }}u < classes) {
+            out.sum += e.{{ part }};
+        }
+{% endfor %}
+    }
+    out.loss = logarithm(out.sum) - (of_target - out.top);
+    return out;
 }
 
-// The largest logit is taken off first, so that no exponential overflows.
-fn softmax_row(row: u32, target_class: u32) -> Row {
-    var out = Row(logit(row, 0u), 0u, 0.0, 0.0, true);
-    for (var c = 0u; c < layer.outputs; c++) {
-        let value = logit(row, c);
-        out.finite = out.finite && is_finite(value);
-        if (value > out.top) {
-            out.top = value;
-            out.predicted = c;
-        }
-    }
-    for (var c = 0u; c < layer.outputs; c++) {
-        out.sum += exponential(logit(row, c) - out.top);
-    }
-    out.loss = logarithm(out.sum) - (logit(row, target_class) - out.top);
-    return out;
+// Of classes 4 c4 to 4 c4 + 3: `mean` times (softmax - one hot); 0 in the padding.
+fn softmax_gradient(
+    logits: vec4<f32>, row: Row, c4: u32, classes: u32, target_class: u32, mean: f32,
+) -> vec4<f32> {
+    let e = exponential_4(logits - row.top);
+    let columns = 4u * c4 + vec4<u32>(0u, 1u, 2u, 3u);
+    let least = LEAST_PROBABILITY * row.sum;
+    var d = select(e * (mean / row.sum), vec4<f32>(0.0), e < vec4<f32>(least));
+    d -= select(vec4<f32>(0.0), vec4<f32>(mean), columns == vec4<u32>(target_class));
+    return select(d, vec4<f32>(0.0), columns >= vec4<u32>(classes));
+}
+
+fn exponential_4(x: vec4<f32>) -> vec4<f32> {
+    return vec4<f32>(exponential(x.x), exponential(x.y), exponential(x.z), exponential(x.w));
 }

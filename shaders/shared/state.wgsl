@@ -9,7 +9,7 @@ struct State {
     loss_sum: f32,             // loss over `position` rows, with what its rounding lost
     loss_rest: f32,
     train_loss: f32,           // mean loss of the last finished epoch
+    released: u32,             // 1: no longer kept by the host
     unused_0: u32,
     unused_1: u32,
-    unused_2: u32,
 }

@@ -7,7 +7,7 @@ use super::exit::Usage;
 use super::output;
 use crate::engine::Engine;
 use crate::engine::cpu::CpuEngine;
-use crate::engine::gpu::{self, GpuAdapter, GpuEngine};
+use crate::engine::gpu::{self, EngineKind, GpuAdapter, GpuEngine};
 use choice::{Candidate, Kind};
 
 pub use listing::run;
@@ -142,7 +142,7 @@ pub fn choose(
     engine: Option<&str>,
     threads: Option<u16>,
 ) -> anyhow::Result<Box<dyn Engine>> {
-    check_engine_word(engine)?;
+    let kind = engine_kind(engine)?;
     let found = find(adapter)?;
     match found.adapter {
         Adapter::Cpu => {
@@ -152,18 +152,18 @@ pub fn choose(
         }
         Adapter::Gpu(gpu) => {
             check_threads_of_gpu(&gpu, threads)?;
-            gpu_engine(&gpu, engine)
+            Ok(Box::new(gpu_engine(&gpu, kind)?))
         }
     }
 }
 
-fn check_engine_word(engine: Option<&str>) -> Result<(), Usage> {
-    match engine {
-        None | Some("auto" | "layered" | "resident") => Ok(()),
-        Some(word) => Err(Usage(format!(
+fn engine_kind(engine: Option<&str>) -> Result<EngineKind, Usage> {
+    let word = engine.unwrap_or("auto");
+    EngineKind::of(word).ok_or_else(|| {
+        Usage(format!(
             "--engine {word} is none of: auto, layered, resident"
-        ))),
-    }
+        ))
+    })
 }
 
 fn check_engine_of_cpu(adapter: &str, engine: Option<&str>, reason: &str) -> Result<(), Usage> {
@@ -186,22 +186,23 @@ fn check_threads_of_gpu(gpu: &GpuAdapter, threads: Option<u16>) -> Result<(), Us
     }
 }
 
-/// The layered engine on a GPU, with what is fast there.
-pub fn layered(adapter: &GpuAdapter) -> anyhow::Result<GpuEngine> {
-    let options = gpu::Options::for_kind(adapter.kind());
-    Ok(GpuEngine::new(adapter.open()?, options))
-}
-
-/// The one place that chooses an engine on a GPU.
-fn gpu_engine(adapter: &GpuAdapter, engine: Option<&str>) -> anyhow::Result<Box<dyn Engine>> {
-    if engine == Some("resident") {
+/// An engine on a GPU, with what is fast there.
+///
+/// # Errors
+/// [`Usage`] where the adapter cannot have the resident engine; else when it cannot be opened.
+pub fn gpu_engine(adapter: &GpuAdapter, engine: EngineKind) -> anyhow::Result<GpuEngine> {
+    let options = gpu::Options {
+        engine,
+        ..gpu::Options::for_kind(adapter.kind())
+    };
+    if engine == EngineKind::Resident && !adapter.has_coherent_buffers() {
         let name = adapter.name();
         return Err(Usage(format!(
-            "--engine resident is not built yet (on `{name}`); take --engine layered, or leave it out"
+            "--engine resident needs coherent buffers (MEMORY_DECORATION_COHERENT), which `{name}` lacks; take --engine layered, or leave it out"
         ))
         .into());
     }
-    Ok(Box::new(layered(adapter)?))
+    Ok(GpuEngine::new(adapter.open()?, options))
 }
 
 #[cfg(test)]
@@ -245,8 +246,8 @@ mod tests {
 
     #[test]
     fn engines_go_with_adapters() {
-        assert!(check_engine_word(Some("layered")).is_ok());
-        assert!(check_engine_word(Some("fast")).is_err());
+        assert_eq!(engine_kind(Some("layered")).ok(), Some(EngineKind::Layered));
+        assert!(engine_kind(Some("fast")).is_err());
         assert!(check_engine_of_cpu("auto", Some("auto"), "").is_ok());
         assert!(check_engine_of_cpu("AUTO", Some("auto"), "").is_ok());
         assert!(check_engine_of_cpu("cpu", None, "").is_ok());

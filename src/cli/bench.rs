@@ -13,7 +13,7 @@ use crate::bench::{
 };
 use crate::engine::Engine;
 use crate::engine::cpu::CpuEngine;
-use crate::engine::gpu::{AdapterKind, GpuAdapter, fma_peak};
+use crate::engine::gpu::{AdapterKind, EngineKind, GpuAdapter, fma_peak};
 use crate::study::adapter_record;
 
 /// Measures the adapters one after another; prints the table or the record. Exit code 1 when a case
@@ -84,7 +84,15 @@ impl Session<'_> {
     }
 
     fn gpu(&mut self, adapter: &GpuAdapter) -> anyhow::Result<()> {
-        let engine = adapters::layered(adapter)?.with_timing();
+        self.gpu_engine(adapter, EngineKind::Layered)?;
+        if adapter.has_coherent_buffers() {
+            self.gpu_engine(adapter, EngineKind::Resident)?;
+        }
+        Ok(())
+    }
+
+    fn gpu_engine(&mut self, adapter: &GpuAdapter, kind: EngineKind) -> anyhow::Result<()> {
+        let engine = adapters::gpu_engine(adapter, kind)?.with_timing();
         let peak = fma_peak(&engine.device())?;
         let speed = match adapter.kind() {
             AdapterKind::Software => Speed::Software,
@@ -95,8 +103,11 @@ impl Session<'_> {
     }
 
     fn begin(&mut self, engine: &dyn Engine, fma_peak_gflops: Option<f64>, timestamps: bool) {
-        let adapter = adapter_record(engine);
-        output::tell(&format!("{} ({})", adapter.name, adapter.backend));
+        let adapter = adapter_record(engine.adapter());
+        output::tell(&format!(
+            "{} ({}), {} engine",
+            adapter.name, adapter.backend, adapter.engine
+        ));
         self.record.adapters.push(AdapterEntry {
             adapter,
             fma_peak_gflops,

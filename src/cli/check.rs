@@ -10,7 +10,7 @@ use super::arguments::CheckArguments;
 use super::{exit, output};
 use crate::engine::cpu::CpuEngine;
 use crate::engine::gpu::check::{self, KernelReport, Load};
-use crate::engine::gpu::{GpuAdapter, GpuEngine, Options};
+use crate::engine::gpu::{EngineKind, GpuAdapter, GpuEngine, Options};
 use crate::engine::{AdapterDescription, Engine, EngineError};
 
 /// An entry of `regatta check --json`.
@@ -144,8 +144,19 @@ fn check_gpu(
     let gpu = adapter.open()?;
     let options = Options::for_kind(adapter.kind());
     check::check(&gpu, options.checks, options.tiles, note)?;
-    let engine = GpuEngine::new(gpu, options);
-    note(&check::bit_identity(&engine, load)?);
+    let by = |engine| Options { engine, ..options };
+    let layered = GpuEngine::new(gpu, by(EngineKind::Layered));
+    note(&check::bit_identity(&layered, load)?);
+    if !adapter.has_coherent_buffers() {
+        return Ok(());
+    }
+    let resident = GpuEngine::new(adapter.open()?, by(EngineKind::Resident));
+    note(&check::agreement(&layered, &resident, "resident")?);
+    let report = check::bit_identity(&resident, load)?;
+    note(&KernelReport {
+        kernel: "bit identity, resident".to_owned(),
+        ..report
+    });
     Ok(())
 }
 

@@ -28,10 +28,12 @@ const MOST_MEMBERS_PER_TRIAL: u64 = 10_000;
 
 /// Resolves, trains, prints.
 pub fn run(arguments: &SweepArguments, started: Instant) -> anyhow::Result<ExitCode> {
-    let adapter = recorded_adapter(arguments);
+    let recorded = recorded_adapter(arguments);
+    let (adapter, engine) = recorded.unzip();
+    let engine = arguments.engine.clone().or(engine.flatten());
     let engine = adapters::choose(
         adapter.as_deref().unwrap_or(&arguments.adapter),
-        arguments.engine.as_deref(),
+        engine.as_deref(),
         arguments.threads,
     )?;
     let earlier = open_earlier(arguments)?;
@@ -65,8 +67,8 @@ pub fn run(arguments: &SweepArguments, started: Instant) -> anyhow::Result<ExitC
 }
 
 /// The adapter that the run was begun on, where it is gone on with and none is named: `cpu`, or
-/// backend and name, by which it is found again.
-fn recorded_adapter(arguments: &SweepArguments) -> Option<String> {
+/// backend and name, by which it is found again; and of a GPU what `--engine` said then.
+fn recorded_adapter(arguments: &SweepArguments) -> Option<(String, Option<String>)> {
     if !arguments.resume || !arguments.adapter.eq_ignore_ascii_case("auto") {
         return None;
     }
@@ -74,8 +76,15 @@ fn recorded_adapter(arguments: &SweepArguments) -> Option<String> {
     // What cannot be read is said when the run is opened.
     let adapter = store::open(&folder).and_then(|run| run.run()).ok()?.adapter;
     Some(match adapter.engine.as_str() {
-        "cpu" => "cpu".to_owned(),
-        _ => format!("{}:{}", adapter.backend, adapter.name),
+        "cpu" => ("cpu".to_owned(), None),
+        engine => {
+            let engine = adapter
+                .variants
+                .get("engine")
+                .map_or(engine, String::as_str);
+            let name = format!("{}:{}", adapter.backend, adapter.name);
+            (name, Some(engine.to_owned()))
+        }
     })
 }
 
@@ -282,7 +291,7 @@ fn progress(
             study.trials(),
             study.trials() * study.members_per_trial().count(),
         );
-        let adapter = study.engine.adapter();
+        let adapter = study.adapter();
         progress.line(&format!(
             "{name}: {} trials, {} members on {} ({}), run in {}",
             count_text(trials),
@@ -359,7 +368,7 @@ fn dry_run(arguments: &SweepArguments, study: &Study<'_>) -> anyhow::Result<Exit
 }
 
 fn estimate_text(study: &Study<'_>, estimate: &Estimate) -> String {
-    let adapter = study.engine.adapter();
+    let adapter = study.adapter();
     let per_trial = study.members_per_trial();
     let mebibytes = |bytes: u64| format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20));
     let lines = [

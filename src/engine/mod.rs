@@ -9,7 +9,7 @@ pub mod cpu;
 pub mod gpu;
 mod snapshot;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::data::{Dataset, Fold, Splits};
 use crate::plan::Limits;
@@ -35,6 +35,9 @@ pub struct AdapterDescription {
     pub variants: BTreeMap<String, String>,
 }
 
+/// Variants whose names begin like this say which engine trains a shape, and how.
+pub const SHAPE_VARIANT: &str = "shape ";
+
 /// Why an engine cannot go on.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -50,6 +53,34 @@ pub enum EngineError {
         needed: u64,
         /// Bytes there are.
         available: u64,
+        /// Name of the adapter.
+        adapter: String,
+    },
+    /// The resident engine was asked for, and a workgroup cannot sensibly train the network.
+    #[error(
+        "the weights of a network of shape {shape} take {needed} bytes, more than the {available} bytes that one workgroup of `{adapter}` can train with --engine resident; {fits}, or take --engine layered"
+    )]
+    NotResident {
+        /// Shape of the network.
+        shape: Shape,
+        /// Bytes of its parameters, rows padded.
+        needed: u64,
+        /// Bytes that they may take.
+        available: u64,
+        /// Name of the adapter.
+        adapter: String,
+        /// What would fit.
+        fits: String,
+    },
+    /// The resident engine was asked for, and the driver would end a step before it is done.
+    #[error(
+        "a step of a network of shape {shape} with batches of {batch} rows is more than one workgroup of `{adapter}` can make with --engine resident: its driver ends loops after 65535 iterations; use a smaller `batch_size`, or take --engine layered"
+    )]
+    StepTooLong {
+        /// Shape of the network.
+        shape: Shape,
+        /// Rows of the largest batch.
+        batch: usize,
         /// Name of the adapter.
         adapter: String,
     },
@@ -158,6 +189,8 @@ impl EngineError {
         matches!(
             self,
             Self::TooLarge { .. }
+                | Self::NotResident { .. }
+                | Self::StepTooLong { .. }
                 | Self::DataTooLarge { .. }
                 | Self::BufferTooLarge { .. }
                 | Self::AdapterLacks { .. }
@@ -273,6 +306,12 @@ pub enum Progress {
 pub trait Engine: Sync {
     /// The adapter and the engine on it.
     fn adapter(&self) -> AdapterDescription;
+
+    /// The same for networks of these shapes: an adapter may have engines of which each takes some, and
+    /// the variants then say which.
+    fn adapter_for(&self, _shapes: &BTreeSet<Shape>) -> AdapterDescription {
+        self.adapter()
+    }
 
     /// What a wave may hold here. Stored with the run; the plan is made from it.
     fn limits(&self) -> Limits;

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::resident::{ScratchLayout, arena_layout};
 use crate::train::{Hyperparameters, Shape};
 
 /// How a GPU engine lays members out, as far as memory goes.
@@ -13,6 +14,10 @@ pub struct BufferLayout {
     pub row_tile: u64,
     /// Gradients have buffers of their own.
     pub gradients: bool,
+    /// A shape is trained by the resident engine if its parameters take at most so many bytes in a
+    /// workgroup's memory; 0: none is.
+    #[serde(default)]
+    pub most_resident_bytes: u64,
 }
 
 /// Bytes that a member adds to each buffer of its wave.
@@ -31,6 +36,7 @@ impl Footprint {
     ) -> Self {
         let buffers = match layout {
             None => vec![super::member_bytes(shape, hyperparameters)],
+            Some(layout) if layout.is_resident(shape) => layout.resident(shape, hyperparameters),
             Some(layout) => layout
                 .member(shape, hyperparameters)
                 .iter()
@@ -83,8 +89,10 @@ pub struct LayerBytes {
 pub struct NormBytes {
     /// Outputs of the dense layer, before they are normalized.
     pub inputs: u64,
-    /// Gamma and beta; as large are running statistics, and those of the batch.
+    /// Gamma and beta; as large are running statistics.
     pub scale: u64,
+    /// Statistics of the batch.
+    pub statistics: u64,
     /// The optimizer's moments of gamma and beta.
     pub moments: u64,
     /// Sums of the backward pass.
@@ -105,7 +113,7 @@ impl LayerBytes {
             norm.inputs,
             norm.scale,
             norm.scale,
-            norm.scale,
+            norm.statistics,
             norm.moments,
             norm.sums,
             norm.gradients,
@@ -121,6 +129,7 @@ impl LayerBytes {
         self.gradients += other.gradients;
         self.norm.inputs += other.norm.inputs;
         self.norm.scale += other.norm.scale;
+        self.norm.statistics += other.norm.statistics;
         self.norm.moments += other.norm.moments;
         self.norm.sums += other.norm.sums;
         self.norm.gradients += other.norm.gradients;
@@ -133,9 +142,45 @@ impl BufferLayout {
         (batch_size as u64).next_multiple_of(self.row_tile)
     }
 
+    /// The same where the layered engine trains all shapes.
+    pub fn without_resident(self) -> Self {
+        Self {
+            most_resident_bytes: 0,
+            ..self
+        }
+    }
+
+    /// Whether the resident engine trains networks of this shape.
+    pub fn is_resident(self, shape: &Shape) -> bool {
+        let (_, vec4s) = arena_layout(shape);
+        vec4s.saturating_mul(16) <= self.most_resident_bytes
+    }
+
+    /// Bytes of a member's scratch in the resident engine; 0 where another trains the shape.
+    pub fn scratch(self, shape: &Shape, batch_size: usize) -> u64 {
+        if !self.is_resident(shape) {
+            return 0;
+        }
+        ScratchLayout::new(shape).bytes(self.padded_rows(batch_size))
+    }
+
+    /// Bytes of a member in each buffer of the resident engine: parameters and running statistics,
+    /// moments, scratch, and what evaluations need.
+    fn resident(self, shape: &Shape, hyperparameters: &Hyperparameters) -> Vec<u64> {
+        let layers = self.member(shape, hyperparameters);
+        let values = layers.iter().map(|l| l.weights + 2 * l.norm.scale).sum();
+        let moments = layers.iter().map(|l| l.moments + l.norm.moments).sum();
+        let scratch = self.scratch(shape, hyperparameters.batch_size);
+        let mut buffers = vec![values, moments, scratch];
+        buffers.extend(layers.iter().flat_map(|l| [l.outputs, l.norm.inputs]));
+        buffers
+    }
+
     /// Bytes of a member, layer by layer. Rows of values are padded to 16 bytes.
     pub fn member(self, shape: &Shape, hyperparameters: &Hyperparameters) -> Vec<LayerBytes> {
         let moments = hyperparameters.optimizer.moments() as u64;
+        // The resident engine has these in its scratch, or nowhere.
+        let layered = u64::from(!self.is_resident(shape));
         let rows = self.padded_rows(hyperparameters.batch_size);
         let layers = shape.layers();
         let last = layers.len() - 1;
@@ -144,19 +189,20 @@ impl BufferLayout {
             let bias = u64::from(!layer.bias.is_empty());
             let weights = (layer.inputs as u64 + bias).saturating_mul(row);
             let outputs = rows.saturating_mul(row);
-            let arena = u64::from(self.gradients);
+            let arena = layered * u64::from(self.gradients);
             let norm = |bytes: u64| if layer.batch_norm() { bytes } else { 0 };
             LayerBytes {
                 weights,
                 moments: weights.saturating_mul(moments),
                 outputs,
-                output_gradients: if l == last { 0 } else { outputs },
+                output_gradients: if l == last { 0 } else { layered * outputs },
                 gradients: weights * arena,
                 norm: NormBytes {
                     inputs: norm(outputs),
                     scale: norm(2 * row),
+                    statistics: norm(layered * 2 * row),
                     moments: norm(2 * row * moments),
-                    sums: norm(3 * row),
+                    sums: norm(layered * 3 * row),
                     gradients: norm(2 * row * arena),
                 },
             }

@@ -4,6 +4,7 @@
 //! resume lays the same members into the same waves.
 
 mod footprint;
+mod resident;
 
 use std::collections::BTreeMap;
 
@@ -12,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::train::{Hyperparameters, Member, MemberId, Shape};
 
 pub use footprint::{BufferLayout, Footprint, LayerBytes, NormBytes};
+pub use resident::{ScratchLayer, ScratchLayout, arena_layout};
 
 /// A trial that is ready to be laid out.
 #[derive(Clone, Debug, PartialEq)]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 
 use super::wave::{Metrics, WaveResult};
-use super::{Ending, Event, Session, StudyError, adapter_record};
+use super::{Ending, Event, Session, StudyError};
 use crate::engine::MemberSnapshot;
 use crate::metrics;
 use crate::plan::Wave;
@@ -178,7 +178,7 @@ impl Session<'_, '_, '_> {
             states: self.tally.states().clone(),
             objective: study.sweep.train.objective.clone(),
             best: self.tally.best().map(|best| best_record(best, refitted)),
-            adapter: adapter_record(study.engine),
+            adapter: study.adapter_record(),
             timing: self.timing(refitted)?,
         })
     }

@@ -19,7 +19,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::data::{Dataset, Splits};
-use crate::engine::{Engine, EngineError, TrainingData};
+use crate::engine::{AdapterDescription, Engine, EngineError, SHAPE_VARIANT, TrainingData};
 use crate::plan::{self, Limits, MembersPerTrial, PlannedTrial, Wave};
 use crate::report::ReportError;
 use crate::search::{Grid, Proposal, Sampler};
@@ -180,6 +180,15 @@ impl<'s> Study<'s> {
             .with_batch_norm(assignment.bool("batch_norm"))
     }
 
+    /// The adapter, with what it takes for the networks of this study.
+    pub fn adapter(&self) -> AdapterDescription {
+        self.engine.adapter_for(&self.shapes())
+    }
+
+    fn adapter_record(&self) -> AdapterRecord {
+        adapter_record(self.adapter())
+    }
+
     fn data(&self) -> TrainingData<'s> {
         TrainingData {
             dataset: self.dataset,
@@ -243,7 +252,7 @@ impl<'s> Study<'s> {
             sweep: serde_json::to_value(self.sweep).expect("a sweep is plain JSON"),
             seed: self.sweep.search.seed.0,
             data: self.data_record(),
-            adapter: adapter_record(self.engine),
+            adapter: self.adapter_record(),
             plan: PlanRecord {
                 trials: self.trials(),
                 members_per_trial: self.members_per_trial().count(),
@@ -327,9 +336,11 @@ impl<'s> Study<'s> {
     /// A warning where a run is gone on with on another adapter than it was begun on: bits are
     /// promised on the same one only.
     pub fn other_machine(&self, stored: &RunRecord) -> Option<String> {
-        let (now, then) = (adapter_record(self.engine), &stored.adapter);
+        let (now, then) = (self.adapter_record(), &stored.adapter);
         let describe = |adapter: &AdapterRecord| {
-            let variants: Vec<&str> = adapter.variants.values().map(String::as_str).collect();
+            let named = adapter.variants.iter();
+            let variants = named.filter(|(name, _)| !name.starts_with(SHAPE_VARIANT));
+            let variants: Vec<&str> = variants.map(|(_, variant)| variant.as_str()).collect();
             format!(
                 "{} ({}; {})",
                 adapter.name,
@@ -488,9 +499,8 @@ impl Session<'_, '_, '_> {
     }
 }
 
-/// The engine's adapter as a record.
-pub fn adapter_record(engine: &dyn Engine) -> AdapterRecord {
-    let adapter = engine.adapter();
+/// An adapter as a record.
+pub fn adapter_record(adapter: AdapterDescription) -> AdapterRecord {
     AdapterRecord {
         name: adapter.name,
         backend: adapter.backend,

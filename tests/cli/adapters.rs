@@ -130,9 +130,12 @@ fn a_software_adapter_is_found_by_index_name_and_backend() {
             sweep_on(&desk, &adapter, "--engine layered --dry-run")
                 .succeeds()
                 .prints(&["layered", name]);
-            sweep_on(&desk, &adapter, "--engine resident")
+            sweep_on(&desk, &adapter, "--engine resident --dry-run")
+                .succeeds()
+                .prints(&["resident", name]);
+            sweep_on(&desk, &adapter, "--engine resident --hidden 2048x2048")
                 .exits(2)
-                .says(&["resident", "not built", name]);
+                .says(&["2048-2048", "resident", name, "2 hidden layers of up to"]);
             sweep_on(&desk, &adapter, "--threads 1")
                 .exits(2)
                 .says(&["--threads 1", name]);
@@ -161,17 +164,29 @@ fn a_sweep_on_a_software_adapter_agrees_with_the_cpu_trial_by_trial() {
         let (backend, name) = (entry["backend"].as_str(), entry["name"].as_str());
         let (backend, name) = (backend.unwrap(), name.unwrap());
         println!("on {backend} {name}");
-        let run = format!("on_{backend}_{}", entry["index"]);
         let adapter = entry["index"].to_string();
+        let layered = format!("layered_on_{adapter}");
+        desk.sweep(&format!(
+            "{MILD} --adapter {adapter} --engine layered --out {layered}"
+        ))
+        .succeeds()
+        .prints(&["engine layered", name]);
+        let run = format!("on_{backend}_{adapter}");
         desk.sweep(&format!("{MILD} --adapter {adapter} --out {run}"))
             .succeeds()
-            .prints(&["engine layered", name]);
+            .prints(&["engine resident", name]);
+        assert_eq!(
+            desk.read(&format!("{run}/trials.jsonl")),
+            desk.read(&format!("{layered}/trials.jsonl"))
+        );
         for (actual, expected) in losses(&run).iter().zip(&expected) {
             let error = (actual - expected).abs() / expected;
             assert!(error < 1e-3, "{name}: {actual} and {expected}");
         }
         let record = desk.json(&format!("{run}/run.json"));
-        assert_eq!(record["adapter"]["engine"], "layered");
+        assert_eq!(record["adapter"]["engine"], "resident");
+        let form = &record["adapter"]["variants"]["shape 4-16-3"];
+        assert_eq!(form, "resident, weights in workgroup memory");
         assert_eq!(record["adapter"]["backend"], backend);
         assert!(record["plan"]["limits"]["layout"]["most_buffer_bytes"].is_u64());
         let summary = desk.json(&format!("{run}/summary.json"));
@@ -179,11 +194,14 @@ fn a_sweep_on_a_software_adapter_agrees_with_the_cpu_trial_by_trial() {
         // Without a name, the adapter that the run was begun on is taken again.
         desk.sweep(&format!("--resume --out {run}"))
             .succeeds()
+            .prints(&["engine resident", name]);
+        desk.sweep(&format!("--resume --out {layered}"))
+            .succeeds()
             .prints(&["engine layered", name]);
         // A run that was begun by one engine is gone on with by it alone.
         desk.sweep(&format!("--resume --adapter cpu --out {run}"))
             .exits(2)
-            .says(&["layered", "cpu"]);
+            .says(&["resident", "cpu"]);
     }
 }
 

@@ -258,6 +258,12 @@ impl GpuAdapter {
         owned.collect()
     }
 
+    /// Whether buffers can be marked coherent, which the resident engine needs.
+    pub fn has_coherent_buffers(&self) -> bool {
+        let coherent = wgpu::Features::MEMORY_DECORATION_COHERENT;
+        self.features().contains(coherent)
+    }
+
     /// Why nothing can be trained here, if so: the first limit that is too small.
     pub fn refusal(&self) -> Option<EngineError> {
         lacking(self.compute, &self.limits).map(|(what, value, needed)| EngineError::AdapterLacks {

@@ -5,8 +5,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::adapter::{AdapterKind, GpuAdapter};
 use crate::engine::{AdapterDescription, EngineError};
 
-/// Asked for where the adapter has them; nothing depends on any of them.
+/// Asked for where the adapter has them; nothing but the resident engine depends on any of them.
 const WANTED: wgpu::Features = wgpu::Features::TIMESTAMP_QUERY
+    .union(wgpu::Features::MEMORY_DECORATION_COHERENT)
     .union(wgpu::Features::PIPELINE_CACHE)
     .union(wgpu::Features::SUBGROUP);
 

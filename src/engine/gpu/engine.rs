@@ -1,19 +1,22 @@
 //! The engine of a GPU adapter.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use super::adapter::{AdapterKind, GpuAdapter, enumerate};
 use super::device::GpuDevice;
-use super::kernels::Checks;
-use super::layered::{Kernels, LayeredWave, StepCost, Tiles, feature_bytes, predicted_bytes};
-use super::shader::{Source, TileShape};
+use super::kernels::{Checks, Kernel, resident};
+use super::layered::{Kernels, StepCost, Tiles, feature_bytes, predicted_bytes};
+use super::layout::MemberData;
+use super::resident::Resident;
+use super::shader::{Iterations, Needs, ResidentTiles, ResidentVariant, Source, TileShape};
 use super::split;
 use super::timing::Timer;
+use super::wave::GpuWave;
 use crate::data::{Dataset, FeatureValues, Features};
-use crate::engine::{AdapterDescription, Engine, EngineError, Running, WaveSetup};
-use crate::plan::{BufferLayout, Footprint, Limits};
+use crate::engine::{AdapterDescription, Engine, EngineError, Running, SHAPE_VARIANT, WaveSetup};
+use crate::plan::{BufferLayout, Footprint, Limits, arena_layout};
 use crate::train::{Hyperparameters, Shape};
 
 /// How kernels are compiled. Results do not depend on it.
@@ -25,6 +28,12 @@ pub struct Options {
     pub tiles: Tiles,
     /// Gradients go to buffers of their own, and a kernel of its own updates from them.
     pub arena: bool,
+    /// What trains.
+    pub engine: EngineKind,
+    /// How the resident kernel cuts its results.
+    pub resident: ResidentTiles,
+    /// The resident kernel leaves weights in storage also where they fit a workgroup's memory.
+    pub weights_in_storage: bool,
     /// Bytes that the buffers of a wave may take; what is beyond counts as no room. For tests.
     pub most_bytes: Option<u64>,
 }
@@ -38,9 +47,10 @@ impl Options {
             thread_rows,
         };
         // By `benches/gpu_tiles.rs` on llvmpipe; for hardware by what recurs elsewhere.
-        let (rows, weights, narrow_thread_rows) = match kind {
-            AdapterKind::Software => (tile(32, 32, 8), tile(32, 32, 4), 8),
-            _ => (tile(32, 64, 8), tile(64, 64, 8), 4),
+        let (rows, weights) = (tile(32, 64, 8), tile(64, 64, 8));
+        let narrow_thread_rows = match kind {
+            AdapterKind::Software => 8,
+            _ => 4,
         };
         Self {
             checks: Checks::Off,
@@ -50,10 +60,77 @@ impl Options {
                 narrow_thread_rows,
             },
             arena: false,
+            engine: EngineKind::Auto,
+            resident: match kind {
+                AdapterKind::Software => ResidentTiles {
+                    threads: 8,
+                    thread_rows: 8,
+                    thread_columns_4: 4,
+                    columns_4: 8,
+                    inner_4: 8,
+                },
+                _ => ResidentTiles {
+                    threads: 64,
+                    thread_rows: 8,
+                    thread_columns_4: 1,
+                    columns_4: 16,
+                    inner_4: 16,
+                },
+            },
+            weights_in_storage: false,
             most_bytes: None,
         }
     }
 }
+
+/// What trains the members of a wave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EngineKind {
+    /// The resident engine where a member's weights fit a workgroup's memory, else the layered one.
+    Auto,
+    /// A dispatch a layer.
+    Layered,
+    /// A workgroup a member.
+    Resident,
+}
+
+impl EngineKind {
+    /// As `--engine` and `run.json` have it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Layered => "layered",
+            Self::Resident => "resident",
+        }
+    }
+
+    /// Of a word; `None` for another.
+    pub fn of(word: &str) -> Option<Self> {
+        let all = [Self::Auto, Self::Layered, Self::Resident];
+        all.into_iter().find(|kind| kind.name() == word)
+    }
+}
+
+/// What would fit in place of a shape that does not, for people.
+fn what_fits(shape: &Shape, fits: impl Fn(&Shape) -> bool) -> String {
+    let widths = shape.widths();
+    let depth = widths.len() - 2;
+    let of_width = |width: u64| {
+        let hidden = vec![width; depth];
+        Shape::new(widths[0], &hidden, shape.outputs()).with_batch_norm(shape.batch_norm())
+    };
+    let widest = (1..=1 << 12)
+        .rev()
+        .find(|&width| depth > 0 && fits(&of_width(width)));
+    match widest {
+        Some(width) if depth == 1 => format!("a hidden layer of up to {width} units fits"),
+        Some(width) => format!("{depth} hidden layers of up to {width} units each fit"),
+        None => "use fewer features".to_owned(),
+    }
+}
+
+/// Parameters of a network that one workgroup can sensibly train from storage, in bytes.
+const MOST_RESIDENT_BYTES: u64 = 1 << 20;
 
 /// Trains waves on one GPU.
 #[derive(Debug)]
@@ -71,6 +148,8 @@ struct Opened {
     gpu: Arc<GpuDevice>,
     /// Kernels by how features are stored, compiled when first needed.
     kernels: BTreeMap<Source, Arc<Kernels>>,
+    /// Resident kernels by what is compiled in.
+    resident: BTreeMap<ResidentVariant, Arc<Kernel>>,
 }
 
 impl Opened {
@@ -78,6 +157,7 @@ impl Opened {
         Self {
             gpu: Arc::new(gpu),
             kernels: BTreeMap::new(),
+            resident: BTreeMap::new(),
         }
     }
 }
@@ -137,10 +217,7 @@ impl GpuEngine {
     ///
     /// # Errors
     /// When it does not fit, or the device fails.
-    pub(super) fn layered<'r>(
-        &'r self,
-        wave: WaveSetup<'r>,
-    ) -> Result<LayeredWave<'r>, EngineError> {
+    pub(super) fn wave<'r>(&'r self, wave: WaveSetup<'r>) -> Result<GpuWave<'r>, EngineError> {
         self.check_data(wave.data.dataset)?;
         let source = match wave.data.dataset.features.values() {
             FeatureValues::F32(_) => Source::FeaturesF32,
@@ -148,9 +225,16 @@ impl GpuEngine {
         };
         let begun = Instant::now();
         let (gpu, kernels) = self.compiled(source)?;
+        let (layout, resident) = match self.resident(&gpu, &wave, source) {
+            Some((variant, most_steps)) => {
+                let kernel = self.compiled_resident(&gpu, variant)?;
+                (self.layout, Some(Resident::new(kernel, most_steps)))
+            }
+            None => (self.layout.without_resident(), None),
+        };
         let compile_s = begun.elapsed().as_secs_f64();
         let timer = self.timed.then(|| Timer::new(Arc::clone(&gpu)));
-        let wave = LayeredWave::new(gpu, kernels, wave, self.layout, self.options)?;
+        let wave = GpuWave::new(gpu, kernels, resident, wave, layout, self.options)?;
         Ok(wave.compiled_in(compile_s).with_timer(timer))
     }
 
@@ -183,6 +267,140 @@ impl GpuEngine {
         Ok((gpu, compiled))
     }
 
+    /// How the resident kernel trains a wave, and how many steps it may make in a dispatch; `None` where
+    /// it does not.
+    fn resident(
+        &self,
+        gpu: &GpuDevice,
+        wave: &WaveSetup<'_>,
+        source: Source,
+    ) -> Option<(ResidentVariant, u32)> {
+        let largest = wave.members.iter().map(|m| m.hyperparameters.batch_size);
+        let batch = largest.max().unwrap_or(1);
+        let tiles = self.options.resident;
+        let variant = ResidentVariant {
+            tiles,
+            source,
+            arena: self.arena_for(wave.shape, gpu),
+            needs: needs(gpu.kind, wave),
+        };
+        let steps = most_steps(gpu.kind, Iterations::new(variant, wave.shape, batch));
+        (self.layout.is_resident(wave.shape) && steps > 0).then_some((variant, steps))
+    }
+
+    /// `vec4`s of the arena for a shape's weights, rounded up so that shapes of about one size share a
+    /// kernel; `None` where they do not fit.
+    fn arena_for(&self, shape: &Shape, gpu: &GpuDevice) -> Option<u32> {
+        let workgroup = gpu.limits.max_compute_workgroup_storage_size;
+        let room = ResidentVariant::arena_room(self.options.resident, workgroup);
+        let needed = u32::try_from(arena_layout(shape).1).ok()?;
+        let fits = needed <= room && !self.options.weights_in_storage;
+        fits.then(|| needed.next_multiple_of(ARENA_STEP).min(room))
+    }
+
+    fn compiled_resident(
+        &self,
+        gpu: &GpuDevice,
+        variant: ResidentVariant,
+    ) -> Result<Arc<Kernel>, EngineError> {
+        let mut opened = self.opened();
+        let does = |compiled: &ResidentVariant| {
+            let alike = ResidentVariant {
+                needs: variant.needs,
+                ..*compiled
+            };
+            alike == variant && compiled.needs.hold(variant.needs)
+        };
+        if let Some((_, kernel)) = opened.resident.iter().find(|(compiled, _)| does(compiled)) {
+            return Ok(Arc::clone(kernel));
+        }
+        let kernel = Arc::new(resident::compile(gpu, self.options.checks, variant));
+        gpu.check()?;
+        opened.resident.insert(variant, Arc::clone(&kernel));
+        Ok(kernel)
+    }
+
+    /// The adapter, with the engine that trains most of these shapes and, for each, which does and how.
+    fn description(&self, shapes: &BTreeSet<Shape>) -> AdapterDescription {
+        let Options {
+            checks,
+            tiles,
+            arena,
+            engine,
+            resident,
+            ..
+        } = self.options;
+        let word = |yes: bool, no: &str, word: &str| if yes { word } else { no }.to_owned();
+        let kernels = [
+            ("tile_rows", tiles.rows.name()),
+            ("tile_weights", tiles.weights.name()),
+            ("tile_resident", resident.name()),
+            ("update", word(arena, "fused", "arena")),
+            ("checks", word(checks == Checks::On, "off", "on")),
+            ("engine", engine.name().to_owned()),
+        ];
+        let mut variants: BTreeMap<String, String> = BTreeMap::new();
+        variants.extend(kernels.map(|(name, value)| (name.to_owned(), value)));
+        for shape in shapes {
+            variants.insert(
+                format!("{SHAPE_VARIANT}{shape}"),
+                self.form(shape).to_owned(),
+            );
+        }
+        let is_resident = |shape: &&Shape| self.layout.is_resident(shape);
+        let of_resident = shapes.iter().filter(is_resident).count();
+        let resident = match shapes.len() {
+            0 => engine == EngineKind::Resident,
+            all => 2 * of_resident >= all,
+        };
+        AdapterDescription {
+            engine: word(resident, "layered", "resident"),
+            variants,
+            ..self.device().description.clone()
+        }
+    }
+
+    /// Which engine trains a shape, and where its weights are.
+    fn form(&self, shape: &Shape) -> &'static str {
+        match self.arena_for(shape, &self.device()) {
+            _ if !self.layout.is_resident(shape) => "layered",
+            Some(_) => "resident, weights in workgroup memory",
+            None => "resident, weights in storage",
+        }
+    }
+
+    /// Whether the resident engine, where it alone was asked for, trains these networks.
+    fn check_resident(&self, shape: &Shape, batch: usize) -> Result<(), EngineError> {
+        if self.options.engine != EngineKind::Resident {
+            return Ok(());
+        }
+        if !self.layout.is_resident(shape) {
+            let available = self.layout.most_resident_bytes;
+            return Err(EngineError::NotResident {
+                needed: 16 * arena_layout(shape).1,
+                available,
+                adapter: self.name(),
+                fits: what_fits(shape, |shape| self.layout.is_resident(shape)),
+                shape: shape.clone(),
+            });
+        }
+        let gpu = self.device();
+        let variant = ResidentVariant {
+            tiles: self.options.resident,
+            source: Source::FeaturesF32,
+            arena: self.arena_for(shape, &gpu),
+            needs: Needs::ALL,
+        };
+        if most_steps(gpu.kind, Iterations::new(variant, shape, batch)) == 0 {
+            return Err(EngineError::StepTooLong {
+                shape: shape.clone(),
+                batch,
+                adapter: self.name(),
+            });
+        }
+        Ok(())
+    }
+
     fn name(&self) -> String {
         self.device().description.name.clone()
     }
@@ -190,29 +408,11 @@ impl GpuEngine {
 
 impl Engine for GpuEngine {
     fn adapter(&self) -> AdapterDescription {
-        let Options {
-            checks,
-            tiles,
-            arena,
-            ..
-        } = self.options;
-        let variants = [
-            ("tile_rows", tiles.rows.name()),
-            ("tile_weights", tiles.weights.name()),
-            ("update", if arena { "arena" } else { "fused" }.to_owned()),
-            (
-                "checks",
-                if checks == Checks::On { "on" } else { "off" }.to_owned(),
-            ),
-        ];
-        AdapterDescription {
-            engine: "layered".to_owned(),
-            variants: variants
-                .map(|(name, value)| (name.to_owned(), value))
-                .into_iter()
-                .collect(),
-            ..self.device().description.clone()
-        }
+        self.description(&BTreeSet::new())
+    }
+
+    fn adapter_for(&self, shapes: &BTreeSet<Shape>) -> AdapterDescription {
+        self.description(shapes)
     }
 
     fn limits(&self) -> Limits {
@@ -234,6 +434,7 @@ impl Engine for GpuEngine {
     }
 
     fn capacity(&self, shape: &Shape, batch: usize) -> Result<u64, EngineError> {
+        self.check_resident(shape, batch)?;
         let each = Footprint::new(shape, &Hyperparameters::largest(batch), Some(self.layout));
         let available = self.limits.most_bytes;
         let most_buffer = self.layout.most_buffer_bytes;
@@ -301,9 +502,48 @@ fn reopened(lost: &GpuDevice) -> Result<GpuDevice, EngineError> {
     }))
 }
 
+/// What a wave's kernel is compiled for. Software adapters execute what their branches leave out, and
+/// translate an expression alike wherever it stands. A GPU branches, and its compiler might draw
+/// operations together in one kernel and not in another: there all members have the same kernel, so
+/// that no member's bits depend on its neighbours.
+fn needs(kind: AdapterKind, wave: &WaveSetup<'_>) -> Needs {
+    if kind != AdapterKind::Software {
+        return Needs::ALL;
+    }
+    let members = wave
+        .members
+        .iter()
+        .map(|m| MemberData::new(&m.hyperparameters, [0; 2]));
+    let members: Vec<MemberData> = members.collect();
+    Needs::of(members.iter(), wave.shape.batch_norm())
+}
+
+/// Steps that a dispatch may make: see [`Iterations`].
+fn most_steps(kind: AdapterKind, iterations: Iterations) -> u32 {
+    if kind != AdapterKind::Software {
+        return u32::MAX;
+    }
+    let most = MOST_ITERATIONS.saturating_sub(iterations.dispatch) / iterations.step;
+    u32::try_from(most).unwrap_or(u32::MAX)
+}
+
+/// Iterations after which llvmpipe ends an invocation's loops, less some for what is not counted.
+const MOST_ITERATIONS: u64 = 64_000;
+
+/// Sizes of the arena are multiples of so many `vec4`s.
+const ARENA_STEP: u32 = 128;
+
 fn layout(gpu: &GpuDevice, options: Options) -> BufferLayout {
     let binding = gpu.limits.max_storage_buffer_binding_size;
+    let workgroup = gpu.limits.max_compute_workgroup_storage_size;
+    let arena = ResidentVariant::arena_room(options.resident, workgroup);
     BufferLayout {
+        most_resident_bytes: match options.engine {
+            _ if !gpu.adapter.has_coherent_buffers() => 0,
+            EngineKind::Auto => 16 * u64::from(arena),
+            EngineKind::Layered => 0,
+            EngineKind::Resident => MOST_RESIDENT_BYTES,
+        },
         most_buffer_bytes: binding.min(gpu.limits.max_buffer_size),
         row_tile: u64::from(options.tiles.rows.rows),
         gradients: options.arena,

@@ -145,8 +145,72 @@ pub struct State {
     pub loss_rest: f32,
     /// Mean loss of the last finished epoch.
     pub train_loss: f32,
+    /// 1: no longer kept.
+    pub released: u32,
     /// Padding.
-    pub unused: [u32; 3],
+    pub unused: [u32; 2],
+}
+
+/// What a dispatch of the resident kernel is to do, and how its scratch is laid out.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
+pub struct Run {
+    /// Members that are in this epoch take part.
+    pub epoch: u32,
+    /// A member begins no further step after so many rows.
+    pub rows: u32,
+    /// `vec4`s that each row of a batch takes, over all layers.
+    pub row_stride: u32,
+    /// `vec4`s that each member takes beside its rows.
+    pub member_stride: u32,
+    /// Batches are padded to a multiple of so many rows.
+    pub row_tile: u32,
+    /// Nor after so many steps.
+    pub steps: u32,
+    /// Padding.
+    pub unused: [u32; 2],
+}
+
+/// One dense layer and what follows it, for the resident kernel; places and strides count `vec4`s.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
+pub struct ResidentLayer {
+    /// Values a row that go in.
+    pub inputs: u32,
+    /// Values a row that come out.
+    pub outputs: u32,
+    /// From one row of inputs to the next.
+    pub input_stride: u32,
+    /// From one row of outputs, or of weights, to the next.
+    pub output_stride: u32,
+    /// 1: a row of biases follows the weights.
+    pub bias: u32,
+    /// 1: activation and dropout follow.
+    pub hidden: u32,
+    /// 1: batch norm stands before them.
+    pub normalized: u32,
+    /// Weights and biases in the values, slot after slot.
+    pub weights: u32,
+    /// From one member's weights and biases to the next.
+    pub weights_stride: u32,
+    /// Moments of the weights.
+    pub moments: u32,
+    /// Gamma, then beta, in the values, slot after slot.
+    pub scale: u32,
+    /// Running means, then variances, in the values, slot after slot.
+    pub running: u32,
+    /// Moments of gamma and beta.
+    pub scale_moments: u32,
+    /// Weights and biases in the arena.
+    pub in_arena: u32,
+    /// Outputs in the scratch; logits and their gradient for the last layer.
+    pub h: u32,
+    /// Gradient of the outputs in the scratch; for the last layer the same as `h`.
+    pub dy: u32,
+    /// Outputs before batch norm, in the scratch.
+    pub z: u32,
+    /// Of the batch norm, in a member's part of the scratch beside its rows.
+    pub statistics: u32,
 }
 
 impl State {

@@ -11,19 +11,21 @@ mod layered;
 mod layout;
 mod peak;
 mod quiet;
+mod resident;
 mod shader;
 mod split;
 mod timing;
 mod transfer;
+mod wave;
 
 #[cfg(test)]
 mod tests;
 
 pub use adapter::{AdapterKind, GpuAdapter, enumerate};
 pub use device::GpuDevice;
-pub use engine::{GpuEngine, Options};
+pub use engine::{EngineKind, GpuEngine, Options};
 pub use kernels::Checks;
 pub use layered::{StepCost, Tiles};
 pub use peak::fma_peak;
 pub use quiet::quiet_drivers;
-pub use shader::{Rendered, TileShape, every_text};
+pub use shader::{Rendered, ResidentTiles, ResidentVariant, TileShape, every_text};

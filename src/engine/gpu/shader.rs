@@ -1,9 +1,17 @@
 //! WGSL from templates: tile shapes are written out, since WGSL's overrides reach neither register
 //! tiles nor bindings.
 
-use minijinja::syntax::SyntaxConfig;
-use minijinja::{Environment, context};
+mod iterations;
+mod resident;
 
+use minijinja::syntax::SyntaxConfig;
+use minijinja::value::merge_maps;
+use minijinja::{Environment, UndefinedBehavior, Value, context};
+
+pub use iterations::Iterations;
+pub use resident::{ResidentTiles, ResidentVariant};
+
+use super::layout::MemberData;
 use crate::train::{BATCH_NORM_EPSILON, BATCH_NORM_MOMENTUM, DIVERGED_CROSS_ENTROPY};
 
 /// How a product kernel cuts its result into tiles, in values.
@@ -100,7 +108,17 @@ macro_rules! templates {
 templates![
     "shared/activation.wgsl",
     "shared/apply_update.wgsl",
+    "resident/backward_input.wgsl",
+    "resident/backward_weights.wgsl",
+    "resident/batch_norm.wgsl",
+    "resident/forward.wgsl",
+    "resident/loss.wgsl",
+    "resident/put_tile.wgsl",
+    "resident/tiles.wgsl",
+    "resident/weights.wgsl",
     "shared/batch_norm.wgsl",
+    "shared/batch_norm_blocks.wgsl",
+    "shared/batch_norm_running.wgsl",
     "shared/dropout.wgsl",
     "shared/functions.wgsl",
     "shared/member.wgsl",
@@ -108,6 +126,8 @@ templates![
     "shared/softmax.wgsl",
     "shared/source.wgsl",
     "shared/state.wgsl",
+    "shared/step.wgsl",
+    "shared/updated_parameter.wgsl",
     "batch_norm_backward.wgsl",
     "batch_norm_backward_statistics.wgsl",
     "batch_norm_forward.wgsl",
@@ -120,6 +140,7 @@ templates![
     "evaluate.wgsl",
     "find_non_finite.wgsl",
     "fma_peak.wgsl",
+    "resident.wgsl",
     "softmax_cross_entropy.wgsl",
     "step.wgsl",
     "update.wgsl",
@@ -130,21 +151,6 @@ templates![
 /// # Panics
 /// When no shader has this name: kernels are named by the code alone.
 pub fn render(kernel: &str, variant: Variant) -> String {
-    let mut environment = Environment::new();
-    // Lines of the template language leave no empty lines behind.
-    let syntax = SyntaxConfig::builder()
-        .trim_blocks(true)
-        .lstrip_blocks(true)
-        .build();
-    environment.set_syntax(syntax.expect("the ordinary delimiters"));
-    for (name, text) in TEMPLATES {
-        environment
-            .add_template(name, text)
-            .expect("the shaders are templates, which a test renders");
-    }
-    let template = environment
-        .get_template(&format!("{kernel}.wgsl"))
-        .expect("kernels are named after their shaders");
     let tile = variant.tile;
     let values = context! {
         TM => tile.rows,
@@ -155,22 +161,118 @@ pub fn render(kernel: &str, variant: Variant) -> String {
         TK4 => INNER / 4,
         RM => tile.thread_rows,
         THREADS => tile.threads(),
-        MOST_LOSS => format!("{DIVERGED_CROSS_ENTROPY:.1}"),
-        NORM_EPSILON => format!("{BATCH_NORM_EPSILON:e}"),
-        NORM_MOMENTUM => format!("{BATCH_NORM_MOMENTUM:e}"),
         source => variant.source.name(),
         arena => variant.arena,
     };
+    render_with(kernel, Needs::ALL, values)
+}
+
+/// What of the members' hyperparameters a kernel is compiled for, as sets of bits by the numbers that
+/// optimizers and activations have on the device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Needs {
+    optimizers: u32,
+    activations: u32,
+    dropout: bool,
+    batch_norm: bool,
+}
+
+/// By their numbers in `shaders/shared/optimizer.wgsl`.
+const OPTIMIZERS: [&str; 6] = [
+    "sgd",
+    "sgd_momentum",
+    "sgd_nesterov",
+    "adam",
+    "rmsprop",
+    "rmsprop_momentum",
+];
+/// By their numbers in `shaders/shared/activation.wgsl`.
+const ACTIVATIONS: [&str; 4] = ["relu", "tanh", "sigmoid", "identity"];
+
+impl Needs {
+    /// Everything that there is.
+    pub const ALL: Self = Self {
+        optimizers: u32::MAX,
+        activations: u32::MAX,
+        dropout: true,
+        batch_norm: true,
+    };
+
+    /// What these members need.
+    pub fn of<'m>(members: impl Iterator<Item = &'m MemberData>, batch_norm: bool) -> Self {
+        let mut needs = Self {
+            optimizers: 0,
+            activations: 0,
+            dropout: false,
+            batch_norm,
+        };
+        for member in members {
+            needs.optimizers |= 1 << member.optimizer;
+            needs.activations |= 1 << member.activation;
+            needs.dropout |= member.dropout_threshold != 0;
+        }
+        needs
+    }
+
+    /// Whether a kernel for `self` does for members that need `other`.
+    pub fn hold(self, other: Self) -> bool {
+        other.optimizers & !self.optimizers == 0
+            && other.activations & !self.activations == 0
+            && (self.dropout || !other.dropout)
+            && (self.batch_norm || !other.batch_norm)
+    }
+
+    fn values(self) -> Value {
+        let named = |names: &[&'static str], bits: u32| -> Vec<&'static str> {
+            let numbered = names.iter().enumerate();
+            let inside = numbered.filter(|(number, _)| bits >> number & 1 == 1);
+            inside.map(|(_, name)| *name).collect()
+        };
+        context! {
+            optimizers => named(&OPTIMIZERS, self.optimizers),
+            activations => named(&ACTIVATIONS, self.activations),
+            dropout => self.dropout,
+            batch_norm => self.batch_norm,
+        }
+    }
+}
+
+/// The WGSL of a kernel with these values and those of every kernel filled in.
+///
+/// # Panics
+/// When no shader has this name: kernels are named by the code alone.
+pub fn render_with(kernel: &str, needs: Needs, values: Value) -> String {
+    let mut environment = Environment::new();
+    // Lines of the template language leave no empty lines behind.
+    let syntax = SyntaxConfig::builder()
+        .trim_blocks(true)
+        .lstrip_blocks(true)
+        .build();
+    environment.set_syntax(syntax.expect("the ordinary delimiters"));
+    environment.set_undefined_behavior(UndefinedBehavior::Strict);
+    for (name, text) in TEMPLATES {
+        environment
+            .add_template(name, text)
+            .expect("the shaders are templates, which a test renders");
+    }
+    let template = environment
+        .get_template(&format!("{kernel}.wgsl"))
+        .expect("kernels are named after their shaders");
+    let of_every_kernel = context! {
+        MOST_LOSS => format!("{DIVERGED_CROSS_ENTROPY:.1}"),
+        NORM_EPSILON => format!("{BATCH_NORM_EPSILON:e}"),
+        NORM_MOMENTUM => format!("{BATCH_NORM_MOMENTUM:e}"),
+    };
     template
-        .render(values)
+        .render(merge_maps([of_every_kernel, needs.values(), values]))
         .expect("the shaders are templates, which a test renders")
 }
 
-/// Names of all kernels: the shader files outside `shared/`.
+/// Names of all kernels: the shader files that lie in no folder.
 pub fn kernels() -> impl Iterator<Item = &'static str> {
     TEMPLATES
         .iter()
-        .filter(|(name, _)| !name.starts_with("shared/"))
+        .filter(|(name, _)| !name.contains('/'))
         .map(|(name, _)| name.trim_end_matches(".wgsl"))
 }
 
@@ -188,7 +290,8 @@ pub struct Rendered {
 /// Every different text of every kernel with these tiles.
 pub fn every_text(tiles: &[TileShape]) -> Vec<Rendered> {
     let mut texts: Vec<Rendered> = Vec::new();
-    for kernel in kernels() {
+    // The resident kernel has variants of its own.
+    for kernel in kernels().filter(|&kernel| kernel != "resident") {
         for variant in variants(tiles) {
             let wgsl = render(kernel, variant);
             if texts.iter().all(|text| text.wgsl != wgsl) {

@@ -6,8 +6,8 @@
 //! depends on nothing but the member.
 
 use super::engine::GpuEngine;
-use super::layered::LayeredWave;
 use super::transfer;
+use super::wave::GpuWave;
 use crate::engine::{
     EngineError, Evaluation, MemberSnapshot, MemberStatus, Part, Progress, Running, WaveSetup,
 };
@@ -21,7 +21,7 @@ pub fn start<'r>(
     engine: &'r GpuEngine,
     setup: WaveSetup<'r>,
 ) -> Result<Box<dyn Running + 'r>, EngineError> {
-    match engine.layered(setup) {
+    match engine.wave(setup) {
         Err(error) if is_no_room(&error) && setup.members.len() > 1 => {
             Ok(Box::new(SplitWave::new(engine, setup)?))
         }
@@ -49,7 +49,7 @@ struct SplitWave<'r> {
     engine: &'r GpuEngine,
     pieces: Vec<Piece<'r>>,
     /// The piece that was last on the device, by number, as it still is there: a pause needs no change.
-    resident: Option<(usize, LayeredWave<'r>)>,
+    resident: Option<(usize, GpuWave<'r>)>,
     compile_s: f64,
 }
 
@@ -67,7 +67,7 @@ impl<'r> SplitWave<'r> {
 
     /// Adds the members of a setup, as one piece or as those of its halves.
     fn halve(&mut self, setup: WaveSetup<'r>) -> Result<(), EngineError> {
-        match self.engine.layered(setup) {
+        match self.engine.wave(setup) {
             Err(error) if is_no_room(&error) && setup.members.len() > 1 => {
                 // What the attempt has staged is freed when it was sent.
                 let gpu = self.engine.device();
@@ -93,7 +93,7 @@ impl<'r> SplitWave<'r> {
     fn with<T>(
         &mut self,
         piece: usize,
-        work: impl FnOnce(&mut LayeredWave<'r>) -> Result<T, EngineError>,
+        work: impl FnOnce(&mut GpuWave<'r>) -> Result<T, EngineError>,
     ) -> Result<T, EngineError> {
         let Piece { setup, members } = &mut self.pieces[piece];
         let mut wave = match self.resident.take() {
@@ -101,7 +101,7 @@ impl<'r> SplitWave<'r> {
             other => {
                 // First room, then the piece.
                 drop(other);
-                let mut wave = self.engine.layered(*setup)?;
+                let mut wave = self.engine.wave(*setup)?;
                 wave.load(members)?;
                 wave
             }

@@ -4,14 +4,15 @@ mod faults;
 mod layout;
 mod members;
 mod oracle;
+mod resident;
 mod shaders;
 mod sweeps;
 mod timing;
 
 use super::kernels::Checks;
 use super::layered::Tiles;
-use super::shader::TileShape;
-use super::{GpuAdapter, GpuEngine, Options, enumerate};
+use super::shader::{ResidentTiles, TileShape};
+use super::{EngineKind, GpuAdapter, GpuEngine, Options, enumerate};
 use crate::data::{Dataset, FeatureValues, Features, Fold, Scaling, Splits};
 use crate::engine::{Engine, Running, TrainingData, WaveSetup};
 use crate::seed::Seed;
@@ -35,18 +36,50 @@ fn an_adapter_is_found_where_one_is_expected() {
     assert!(!expected || !adapters().is_empty(), "no GPU adapter here");
 }
 
+/// The layered engine as on software adapters. The resident kernel has small tiles, which compile soon.
 fn options() -> Options {
-    Options::for_kind(super::AdapterKind::Software)
+    Options {
+        engine: EngineKind::Layered,
+        resident: SMALL_TILES,
+        ..Options::for_kind(super::AdapterKind::Software)
+    }
+}
+
+const SMALL_TILES: ResidentTiles = ResidentTiles {
+    threads: 8,
+    thread_rows: 4,
+    thread_columns_4: 1,
+    columns_4: 4,
+    inner_4: 4,
+};
+
+fn resident(weights_in_storage: bool) -> Options {
+    Options {
+        engine: EngineKind::Resident,
+        weights_in_storage,
+        ..options()
+    }
+}
+
+/// Each engine in each of its forms.
+fn engines() -> [(&'static str, Options); 3] {
+    [
+        ("layered", options()),
+        ("resident", resident(false)),
+        ("resident, weights in storage", resident(true)),
+    ]
 }
 
 fn engine(adapter: &GpuAdapter, options: Options) -> GpuEngine {
     GpuEngine::new(adapter.open().expect("it opens"), options)
 }
 
-/// Runs a check on every adapter with the ordinary options.
+/// Runs a check on every adapter with every engine.
 fn on_every_adapter(check: impl Fn(&str, &GpuEngine)) {
     for (name, adapter) in adapters() {
-        check(&name, &engine(&adapter, options()));
+        for (form, options) in engines() {
+            check(&format!("{name}, {form}"), &engine(&adapter, options));
+        }
     }
 }
 
@@ -93,6 +126,22 @@ fn other_options() -> Vec<(&'static str, Options)> {
             Options {
                 arena: true,
                 ..ordinary
+            },
+        ),
+        ("resident", resident(false)),
+        ("resident, weights in storage", resident(true)),
+        (
+            "resident, checks on",
+            Options {
+                checks: Checks::On,
+                ..resident(false)
+            },
+        ),
+        (
+            "resident, weights in storage, checks on",
+            Options {
+                checks: Checks::On,
+                ..resident(true)
             },
         ),
     ]

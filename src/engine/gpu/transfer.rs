@@ -8,6 +8,71 @@ use crate::engine::EngineError;
 /// The least a binding may have: a `vec4`.
 pub const LEAST_BYTES: u64 = 16;
 
+/// A part of a storage buffer that holds one thing, or the whole of it.
+#[derive(Clone, Debug)]
+pub struct Slice {
+    /// The buffer.
+    pub buffer: wgpu::Buffer,
+    /// First byte; a multiple of [`SLICE_ALIGNMENT`].
+    pub offset: u64,
+    /// Bytes, at least [`LEAST_BYTES`].
+    pub bytes: u64,
+}
+
+/// Slices begin at multiples of so many bytes: the most that an adapter may ask of bindings.
+pub const SLICE_ALIGNMENT: u64 = 256;
+
+impl Slice {
+    /// The whole of a buffer.
+    pub fn whole(buffer: wgpu::Buffer) -> Self {
+        Self {
+            offset: 0,
+            bytes: buffer.size(),
+            buffer,
+        }
+    }
+
+    /// For a kernel.
+    pub fn binding(&self) -> wgpu::BufferBinding<'_> {
+        wgpu::BufferBinding {
+            buffer: &self.buffer,
+            offset: self.offset,
+            size: wgpu::BufferSize::new(self.bytes),
+        }
+    }
+}
+
+/// Slices of one buffer that is still to be made.
+#[derive(Clone, Debug, Default)]
+pub struct Joined {
+    slices: Vec<(u64, u64)>,
+    bytes: u64,
+}
+
+impl Joined {
+    /// Room for so many bytes; gives the number of the slice.
+    pub fn add(&mut self, bytes: u64) -> usize {
+        self.slices.push((self.bytes, bytes.max(LEAST_BYTES)));
+        self.bytes += bytes.max(LEAST_BYTES).next_multiple_of(SLICE_ALIGNMENT);
+        self.slices.len() - 1
+    }
+
+    /// Bytes of the whole buffer.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// A slice of the buffer, which was made since.
+    pub fn slice(&self, buffer: &wgpu::Buffer, number: usize) -> Slice {
+        let (offset, bytes) = self.slices[number];
+        Slice {
+            buffer: buffer.clone(),
+            offset,
+            bytes,
+        }
+    }
+}
+
 const STORAGE: wgpu::BufferUsages = wgpu::BufferUsages::STORAGE
     .union(wgpu::BufferUsages::COPY_SRC)
     .union(wgpu::BufferUsages::COPY_DST);
@@ -128,10 +193,19 @@ const CHUNK_BYTES: u64 = 64 << 20;
 
 /// Writes values to the beginning of a buffer, in chunks.
 pub fn write<T: Pod>(gpu: &GpuDevice, buffer: &wgpu::Buffer, values: &[T]) {
+    write_at(gpu, buffer, 0, values);
+}
+
+/// Writes values to the beginning of a slice, in chunks.
+pub fn write_slice<T: Pod>(gpu: &GpuDevice, slice: &Slice, values: &[T]) {
+    write_at(gpu, &slice.buffer, slice.offset, values);
+}
+
+fn write_at<T: Pod>(gpu: &GpuDevice, buffer: &wgpu::Buffer, offset: u64, values: &[T]) {
     let bytes: &[u8] = bytemuck::cast_slice(values);
-    let mut at = 0;
+    let mut at = offset;
     for chunk in bytes.chunks(CHUNK_BYTES as usize) {
-        if at > 0 {
+        if at > offset {
             // What is staged so far is sent, and its memory freed.
             gpu.queue.submit([]);
         }

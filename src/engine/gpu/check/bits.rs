@@ -43,6 +43,84 @@ struct Work {
     shape: Shape,
 }
 
+/// Trains the same members for one epoch of few rows on two engines, and compares what they have learnt,
+/// tensor by tensor: to 1e-4 of the norm. Where drivers translate alike they are the same to the bit.
+///
+/// # Errors
+/// When an engine fails. That they differ is no error; the report says so.
+pub fn agreement(
+    known: &dyn Engine,
+    other: &dyn Engine,
+    name: &'static str,
+) -> Result<KernelReport, EngineError> {
+    let mut report = KernelReport::new(name);
+    let mut members = members(24);
+    for member in &mut members {
+        // Steep paths would take what rounding differs by apart.
+        member.hyperparameters.learning_rate = member.hyperparameters.learning_rate.min(0.01);
+    }
+    for batch_norm in [false, true] {
+        let work = Work::digits(batch_norm).with_rows(ROWS_TO_AGREE);
+        let expected = work.train(known, &members)?;
+        let found = work.train(other, &members)?;
+        for (expected, found) in expected.iter().zip(&found) {
+            compare_values(&expected.snapshot, &found.snapshot, batch_norm, &mut report);
+        }
+    }
+    Ok(report)
+}
+
+/// Training rows of a fold where engines are compared: a few steps.
+const ROWS_TO_AGREE: usize = 40;
+/// Largest difference of a tensor, by its norm.
+const MOST_DIFFERENCE: f64 = 1e-4;
+
+fn compare_values(
+    expected: &MemberSnapshot,
+    found: &MemberSnapshot,
+    batch_norm: bool,
+    report: &mut KernelReport,
+) {
+    report.cases += 1;
+    let trial = expected.id.trial;
+    let at = format!("member {trial}, batch norm {batch_norm}");
+    if expected.steps != found.steps || expected.diverged != found.diverged {
+        return report.fail(format!(
+            "{at}: {} steps, not {}",
+            found.steps, expected.steps
+        ));
+    }
+    let tensors = |s: &MemberSnapshot| {
+        let mut tensors = vec![s.parameters.clone(), s.running.clone()];
+        tensors.extend(s.moments.iter().cloned());
+        tensors
+    };
+    for (expected, found) in tensors(expected).iter().zip(&tensors(found)) {
+        let error = relative_difference(expected, found) / MOST_DIFFERENCE;
+        if error > report.largest_error {
+            report.largest_error = error;
+            report.at.clone_from(&at);
+        }
+        // NaN is a failure too.
+        if error.is_nan() || error > 1.0 {
+            report.fail(format!("{at}: {error:.1} times the largest difference"));
+        }
+    }
+}
+
+/// Norm of the difference, over the norm of what is expected.
+fn relative_difference(expected: &[f32], found: &[f32]) -> f64 {
+    let norm = |values: &mut dyn Iterator<Item = f64>| values.map(|v| v * v).sum::<f64>().sqrt();
+    let pairs = expected.iter().zip(found);
+    let difference = norm(&mut pairs.map(|(a, b)| f64::from(*a) - f64::from(*b)));
+    let size = norm(&mut expected.iter().map(|a| f64::from(*a)));
+    if difference == 0.0 {
+        0.0
+    } else {
+        difference / size
+    }
+}
+
 /// Trains one wave of mixed members again and again, then a part of them in another order and
 /// number, and compares the whole state of every member bit for bit.
 ///
@@ -100,6 +178,14 @@ impl Work {
             splits,
             shape,
         }
+    }
+
+    /// With so many training rows a fold.
+    fn with_rows(mut self, rows: usize) -> Self {
+        for fold in &mut self.splits.folds {
+            fold.train.truncate(rows);
+        }
+        self
     }
 
     fn train(&self, engine: &dyn Engine, members: &[Member]) -> Result<Vec<Trained>, EngineError> {
@@ -227,6 +313,31 @@ mod tests {
         let report = bit_identity(&engine, load).unwrap();
         assert!(report.passed(), "{report:?}");
         assert_eq!(report.cases, 6);
+    }
+
+    #[test]
+    fn engines_that_learn_something_else_do_not_agree() {
+        let engine = CpuEngine::<f32>::new(Some(1)).unwrap();
+        let report = agreement(&engine, &engine, "x").unwrap();
+        assert!(report.passed() && report.cases == 48, "{report:?}");
+        let members = members(1);
+        let work = Work::digits(true).with_rows(ROWS_TO_AGREE);
+        let right = work.train(&engine, &members).unwrap().remove(0).snapshot;
+        type Change = fn(&mut MemberSnapshot);
+        let changes: [Change; 5] = [
+            |s| s.steps += 1,
+            |s| s.parameters.iter_mut().for_each(|p| *p *= 1.001),
+            |s| s.parameters[0] = f32::NAN,
+            |s| s.moments[0].iter_mut().for_each(|m| *m *= 0.999),
+            |s| s.running[0] += 1.0,
+        ];
+        for change in changes {
+            let mut wrong = right.clone();
+            change(&mut wrong);
+            let mut report = KernelReport::new("x");
+            compare_values(&right, &wrong, true, &mut report);
+            assert!(!report.passed(), "{report:?}");
+        }
     }
 
     #[test]

@@ -46,7 +46,7 @@ use super::shader::TileShape;
 use crate::engine::EngineError;
 use table::Table;
 
-pub use bits::{Load, bit_identity};
+pub use bits::{Load, agreement, bit_identity};
 pub use tally::KernelReport;
 
 /// The tables of all kernels, in the order of a step.

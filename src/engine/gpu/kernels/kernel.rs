@@ -210,12 +210,11 @@ fn fold(workgroups: u32, most: u32) -> (u32, u32) {
     (workgroups.div_ceil(y), y)
 }
 
-/// Declares a kernel: its name, and its bindings by name and number.
-macro_rules! kernel {
-    ($(#[$doc:meta])* $kernel:literal { $($(#[$field_doc:meta])* $field:ident: $kind:ty = $number:literal),* $(,)? }) => {
+/// Declares what a kernel reads and writes: its bindings by name and number.
+macro_rules! bindings {
+    ($($(#[$field_doc:meta])* $field:ident: $kind:ty = $number:literal),* $(,)?) => {
         use crate::engine::gpu::GpuDevice;
         use crate::engine::gpu::kernels::kernel::{Checks, Entries, Kernel};
-        use crate::engine::gpu::shader::Variant;
 
         /// What the kernel reads and writes.
         #[derive(Clone, Debug)]
@@ -230,6 +229,16 @@ macro_rules! kernel {
                 kernel.bind(device, entries.into_iter().flatten())
             }
         }
+    };
+}
+
+/// Declares a kernel: its name, and its bindings by name and number.
+macro_rules! kernel {
+    ($(#[$doc:meta])* $kernel:literal { $($fields:tt)* }) => {
+        use crate::engine::gpu::kernels::kernel::bindings;
+        use crate::engine::gpu::shader::Variant;
+
+        bindings! { $($fields)* }
 
         $(#[$doc])*
         pub fn compile(gpu: &GpuDevice, checks: Checks, variant: Variant) -> Kernel {
@@ -238,6 +247,7 @@ macro_rules! kernel {
     };
 }
 
+pub(super) use bindings;
 pub(super) use kernel;
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ pub mod end_of_epoch;
 pub mod evaluate;
 pub mod find_non_finite;
 pub mod fma_peak;
+pub mod resident;
 pub mod softmax_cross_entropy;
 pub mod step;
 pub mod update;

@@ -5,11 +5,13 @@ use crate::data::{FeatureValues, Features};
 use crate::engine::gpu::GpuDevice;
 use crate::engine::gpu::engine::Options;
 use crate::engine::gpu::kernels::{batch_norm_forward, batch_norm_statistics};
-use crate::engine::gpu::layout::{Cursor, LayerData, MemberData, State, Tile, pad_rows};
+use crate::engine::gpu::layout::{
+    Cursor, LayerData, MemberData, ResidentLayer, Run, State, Tile, pad_rows,
+};
 use crate::engine::gpu::shader::{Source, TileShape};
-use crate::engine::gpu::transfer::{Allocator, LEAST_BYTES};
+use crate::engine::gpu::transfer::{Allocator, Joined, LEAST_BYTES, Slice};
 use crate::engine::{EngineError, TrainingData, WaveSetup};
-use crate::plan::{BufferLayout, LayerBytes, NormBytes};
+use crate::plan::{BufferLayout, LayerBytes, NormBytes, ScratchLayout, arena_layout};
 use crate::train::{MemberId, Shape};
 
 /// Rows that the buffers of activations have at least where they fit, so that evaluations of few
@@ -70,9 +72,9 @@ pub struct LayerBuffers {
     /// Tiles of a member in `dense_backward_weights`.
     pub weight_tiles: u32,
     /// Weights and biases, slot after slot.
-    pub weights: wgpu::Buffer,
+    pub weights: Slice,
     /// Moment vectors.
-    pub moments: wgpu::Buffer,
+    pub moments: Slice,
     /// Outputs; logits and their gradient for the last layer.
     pub outputs: wgpu::Buffer,
     /// Gradients of the outputs; none for the last layer.
@@ -103,11 +105,11 @@ pub struct NormBuffers {
     /// Outputs of the dense layer, `[rows][units]`.
     pub inputs: wgpu::Buffer,
     /// `[slots][2][units]`: gamma, then beta.
-    pub scale: wgpu::Buffer,
+    pub scale: Slice,
     /// Moment vectors of gamma and beta.
-    pub moments: wgpu::Buffer,
+    pub moments: Slice,
     /// `[slots][2][units]`: running means, then variances.
-    pub running: wgpu::Buffer,
+    pub running: Slice,
     /// `[slots][2][units]`: means of the batch, then variances.
     pub statistics: wgpu::Buffer,
     /// `[slots][3][units]`: sums of the backward pass.
@@ -127,6 +129,177 @@ pub struct DataBuffers {
     pub targets: wgpu::Buffer,
     /// For each fold a row of offsets and one of factors.
     pub scaling: wgpu::Buffer,
+}
+
+/// What of a layer is kept from step to step.
+struct LayerState {
+    weights: Slice,
+    moments: Slice,
+    norm: Option<NormState>,
+}
+
+/// What of a batch norm is kept from step to step.
+struct NormState {
+    scale: Slice,
+    moments: Slice,
+    running: Slice,
+}
+
+/// Everything that is kept from step to step: in a buffer a layer, as the layered engine has it, or in
+/// two for the whole network, as the resident kernel reads it.
+struct StateBuffers {
+    layers: Vec<LayerState>,
+    /// Parameters and running statistics, and moments, of all layers.
+    joined: Option<[wgpu::Buffer; 2]>,
+}
+
+impl StateBuffers {
+    fn separate(make: &mut Allocator<'_>, sums: &[LayerBytes]) -> Result<Self, EngineError> {
+        let mut layers = Vec::with_capacity(sums.len());
+        for bytes in sums {
+            let mut slice = |what, bytes| make.zeros(what, bytes).map(Slice::whole);
+            let norm = if bytes.norm.scale == 0 {
+                None
+            } else {
+                Some(NormState {
+                    scale: slice("scale", bytes.norm.scale)?,
+                    moments: slice("scale_moments", bytes.norm.moments)?,
+                    running: slice("running", bytes.norm.scale)?,
+                })
+            };
+            layers.push(LayerState {
+                weights: slice("weights", bytes.weights)?,
+                moments: slice("moments", bytes.moments)?,
+                norm,
+            });
+        }
+        Ok(Self {
+            layers,
+            joined: None,
+        })
+    }
+
+    fn joined(make: &mut Allocator<'_>, sums: &[LayerBytes]) -> Result<Self, EngineError> {
+        let [of_values, of_moments] = joined(sums);
+        let values = make.zeros("values", of_values.bytes())?;
+        let moments = make.zeros("moments", of_moments.bytes())?;
+        let (mut next_value, mut next_moment) = (0.., 0..);
+        let mut value = || of_values.slice(&values, next_value.next().unwrap_or_default());
+        let mut moment = || of_moments.slice(&moments, next_moment.next().unwrap_or_default());
+        let layers = sums.iter().map(|bytes| LayerState {
+            weights: value(),
+            moments: moment(),
+            norm: (bytes.norm.scale > 0).then(|| NormState {
+                scale: value(),
+                moments: moment(),
+                running: value(),
+            }),
+        });
+        let layers = layers.collect();
+        Ok(Self {
+            layers,
+            joined: Some([values, moments]),
+        })
+    }
+}
+
+/// The slices of parameters and running statistics, and those of moments, layer after layer.
+fn joined(sums: &[LayerBytes]) -> [Joined; 2] {
+    let [mut values, mut moments] = [Joined::default(), Joined::default()];
+    for bytes in sums {
+        values.add(bytes.weights);
+        moments.add(bytes.moments);
+        if bytes.norm.scale > 0 {
+            values.add(bytes.norm.scale);
+            moments.add(bytes.norm.moments);
+            values.add(bytes.norm.scale);
+        }
+    }
+    [values, moments]
+}
+
+/// What the resident kernel needs beside what both engines have.
+#[derive(Debug)]
+pub struct ResidentBuffers {
+    /// [`Run`](crate::engine::gpu::layout::Run), uniform.
+    pub run: wgpu::Buffer,
+    /// [`ResidentLayer`](crate::engine::gpu::layout::ResidentLayer)s.
+    pub layers: wgpu::Buffer,
+    /// Parameters and running statistics of all layers.
+    pub values: wgpu::Buffer,
+    /// Moments of all layers.
+    pub moments: wgpu::Buffer,
+    /// Activations and their gradients, member after member.
+    pub scratch: wgpu::Buffer,
+    /// `vec4`s of the scratch that each row of a batch takes.
+    pub row_stride: u32,
+    /// `vec4`s of the scratch that each member takes beside its rows.
+    pub member_stride: u32,
+}
+
+impl ResidentBuffers {
+    fn new(
+        make: &mut Allocator<'_>,
+        shape: &Shape,
+        state: &StateBuffers,
+        [values, moments]: &[wgpu::Buffer; 2],
+        placement: &Placement,
+    ) -> Result<Self, EngineError> {
+        let scratch = ScratchLayout::new(shape);
+        Ok(Self {
+            run: make.uniform("run", &Run::default())?,
+            layers: make.filled("layers", &resident_layers(shape, &scratch, state))?,
+            values: values.clone(),
+            moments: moments.clone(),
+            scratch: make.zeros("scratch", scratch_bytes(&scratch, placement))?,
+            row_stride: index(scratch.row_stride),
+            member_stride: index(scratch.member_stride),
+        })
+    }
+}
+
+/// Places in a buffer: bindings are smaller than 2^32 bytes.
+fn index(vec4s: u64) -> u32 {
+    u32::try_from(vec4s).expect("bindings are smaller than 2^32 vec4s")
+}
+
+/// The table of layers; places in the arena count from where its weights begin.
+fn resident_layers(
+    shape: &Shape,
+    scratch: &ScratchLayout,
+    state: &StateBuffers,
+) -> Vec<ResidentLayer> {
+    let (in_arena, _) = arena_layout(shape);
+    let place = |slice: &Slice| index(slice.offset / 16);
+    let layers = shape.layers();
+    let last = layers.len() - 1;
+    let layer = |l: usize| {
+        let (dense, of, at) = (&layers[l], &state.layers[l], &scratch.layers[l]);
+        let data = LayerData::new(dense, l, l == last);
+        let norm =
+            |slice: fn(&NormState) -> &Slice| of.norm.as_ref().map_or(0, |n| place(slice(n)));
+        ResidentLayer {
+            inputs: data.inputs,
+            outputs: data.outputs,
+            input_stride: data.input_stride,
+            output_stride: data.output_stride,
+            bias: data.bias,
+            hidden: u32::from(l < last),
+            normalized: u32::from(dense.batch_norm()),
+            weights: place(&of.weights),
+            weights_stride: data.member_stride,
+            moments: place(&of.moments),
+            scale: norm(|n| &n.scale),
+            running: norm(|n| &n.running),
+            scale_moments: norm(|n| &n.moments),
+            in_arena: index(in_arena[l]),
+            h: index(at.h),
+            dy: index(at.dy),
+            z: index(at.z),
+            statistics: index(at.statistics),
+        }
+    };
+    (0..layers.len()).map(layer).collect()
 }
 
 /// All buffers of a wave.
@@ -156,6 +329,8 @@ pub struct WaveBuffers {
     pub orders: wgpu::Buffer,
     /// `[slots][2][classes]` counts of an evaluation.
     pub counts: wgpu::Buffer,
+    /// What the resident kernel needs besides, where it trains the wave.
+    pub resident: Option<ResidentBuffers>,
     /// Rows of the buffers of activations.
     pub rows: u32,
     /// Bytes of all of them.
@@ -183,10 +358,26 @@ impl WaveBuffers {
         let slots = placement.members.len() as u64;
         let sums = layer_bytes(setup, layout, rows);
         let last = sums.len() - 1;
+        let state = if layout.is_resident(setup.shape) {
+            StateBuffers::joined(&mut make, &sums)?
+        } else {
+            StateBuffers::separate(&mut make, &sums)?
+        };
+        let resident = match &state.joined {
+            Some(joined) => Some(ResidentBuffers::new(
+                &mut make,
+                setup.shape,
+                &state,
+                joined,
+                placement,
+            )?),
+            None => None,
+        };
         let mut layers = Vec::with_capacity(sums.len());
-        for (l, (layer, bytes)) in setup.shape.layers().iter().zip(sums).enumerate() {
-            let data = LayerData::new(layer, l, l == last);
-            layers.push(LayerBuffers::new(&mut make, data, bytes, tiles)?);
+        let each = setup.shape.layers().into_iter().zip(sums).zip(state.layers);
+        for (l, ((layer, bytes), state)) in each.enumerate() {
+            let data = LayerData::new(&layer, l, l == last);
+            layers.push(LayerBuffers::new(&mut make, data, bytes, state, tiles)?);
         }
         let classes = setup.shape.outputs() as u64;
         let words = |count: u64| 4 * count;
@@ -203,6 +394,7 @@ impl WaveBuffers {
             partials: make.zeros("partials", words(u64::from(rows) / 16))?,
             orders: make.zeros("orders", words(u64::from(placement.order_rows)))?,
             counts: make.zeros("counts", words(slots * 2 * classes))?,
+            resident,
             rows,
             #[cfg(test)]
             bytes: make.bytes(),
@@ -245,6 +437,11 @@ pub fn predicted_bytes(setup: &WaveSetup<'_>, layout: BufferLayout, tiles: Tiles
     let rows = activation_rows(setup.shape, &placement, layout);
     let least = |bytes: u64| bytes.max(LEAST_BYTES);
     let layers = layer_bytes(setup, layout, rows);
+    let state = if layout.is_resident(setup.shape) {
+        predicted_resident_bytes(setup.shape, &layers, &placement)
+    } else {
+        layers.iter().map(predicted_state_bytes).sum()
+    };
     let of_layers: u64 = layers.iter().map(predicted_layer_bytes).sum();
     let slots = setup.members.len() as u64;
     let slot_bytes = [
@@ -263,16 +460,39 @@ pub fn predicted_bytes(setup: &WaveSetup<'_>, layout: BufferLayout, tiles: Tiles
         8 * slots * setup.shape.outputs() as u64,
     ];
     let dataset = data_bytes(&setup.data, placement.folds.len());
-    of_layers + others.into_iter().chain(words).map(least).sum::<u64>() + dataset
+    state + of_layers + others.into_iter().chain(words).map(least).sum::<u64>() + dataset
 }
 
-/// Bytes of a layer's buffers, uniforms included; one of 0 bytes is not made, but for moments.
+/// Bytes of what a layer keeps from step to step, in buffers of its own.
+fn predicted_state_bytes(bytes: &LayerBytes) -> u64 {
+    let norm = bytes.norm;
+    let mut all = vec![bytes.weights, bytes.moments];
+    if norm.scale > 0 {
+        all.extend([norm.scale, norm.moments, norm.scale]);
+    }
+    all.into_iter().map(|bytes| bytes.max(LEAST_BYTES)).sum()
+}
+
+/// Bytes of what the resident kernel needs beside what both engines have.
+fn predicted_resident_bytes(shape: &Shape, layers: &[LayerBytes], placement: &Placement) -> u64 {
+    let [values, moments] = joined(layers);
+    let table = (layers.len() * size_of::<ResidentLayer>()) as u64;
+    let scratch = scratch_bytes(&ScratchLayout::new(shape), placement);
+    let all = [table, values.bytes(), moments.bytes(), scratch];
+    size_of::<Run>() as u64 + all.map(|bytes| bytes.max(LEAST_BYTES)).iter().sum::<u64>()
+}
+
+fn scratch_bytes(scratch: &ScratchLayout, placement: &Placement) -> u64 {
+    let rows = u64::from(placement.rows) * scratch.row_stride;
+    16 * (rows + placement.members.len() as u64 * scratch.member_stride)
+}
+
+/// Bytes of a layer's other buffers, uniforms included; one of 0 bytes is not made, but for those of
+/// statistics and sums.
 fn predicted_layer_bytes(bytes: &LayerBytes) -> u64 {
     let optional = |bytes: u64| if bytes > 0 { bytes.max(LEAST_BYTES) } else { 0 };
     let uniform = size_of::<LayerData>() as u64;
     let dense = 4 * uniform
-        + optional(bytes.weights)
-        + bytes.moments.max(LEAST_BYTES)
         + optional(bytes.outputs)
         + optional(bytes.output_gradients)
         + optional(bytes.gradients);
@@ -282,10 +502,9 @@ fn predicted_layer_bytes(bytes: &LayerBytes) -> u64 {
     }
     dense
         + 4 * uniform
-        + 3 * optional(norm.scale)
-        + norm.moments.max(LEAST_BYTES)
         + optional(norm.inputs)
-        + optional(norm.sums)
+        + norm.statistics.max(LEAST_BYTES)
+        + norm.sums.max(LEAST_BYTES)
         + optional(norm.gradients)
 }
 
@@ -314,6 +533,7 @@ impl LayerBuffers {
         make: &mut Allocator<'_>,
         data: LayerData,
         bytes: LayerBytes,
+        state: LayerState,
         tiles: Tiles,
     ) -> Result<Self, EngineError> {
         let row_columns = |columns: u32| columns.div_ceil(tiles.rows_for(columns).columns);
@@ -344,12 +564,12 @@ impl LayerBuffers {
             forward_columns: forward.column_tiles,
             input_columns: backward_input.column_tiles,
             weight_tiles: backward_weights.column_tiles * backward_weights.row_tiles,
-            weights: make.zeros("weights", bytes.weights)?,
-            moments: make.zeros("moments", bytes.moments)?,
+            weights: state.weights,
+            moments: state.moments,
             outputs: make.zeros("outputs", bytes.outputs)?,
             output_gradients: optional(make, "output_gradients", bytes.output_gradients)?,
             gradients: optional(make, "gradients", bytes.gradients)?,
-            norm: NormBuffers::new(make, data, bytes.norm)?,
+            norm: NormBuffers::new(make, data, bytes.norm, state.norm)?,
         })
     }
 }
@@ -369,10 +589,11 @@ impl NormBuffers {
         make: &mut Allocator<'_>,
         data: LayerData,
         bytes: NormBytes,
+        state: Option<NormState>,
     ) -> Result<Option<Self>, EngineError> {
-        if bytes.scale == 0 {
+        let Some(state) = state else {
             return Ok(None);
-        }
+        };
         let columns = |units: u32| data.output_stride.div_ceil(units / 4);
         let forward = LayerData {
             column_tiles: columns(batch_norm_forward::WORKGROUP_UNITS),
@@ -401,10 +622,10 @@ impl NormBuffers {
             statistics_columns: statistics.column_tiles,
             member_stride: scale.member_stride,
             inputs: make.zeros("norm_inputs", bytes.inputs)?,
-            scale: make.zeros("scale", bytes.scale)?,
-            moments: make.zeros("scale_moments", bytes.moments)?,
-            running: make.zeros("running", bytes.scale)?,
-            statistics: make.zeros("statistics", bytes.scale)?,
+            scale: state.scale,
+            moments: state.moments,
+            running: state.running,
+            statistics: make.zeros("statistics", bytes.statistics)?,
             sums: make.zeros("sums", bytes.sums)?,
             gradients: optional(make, "scale_gradients", bytes.gradients)?,
         }))

@@ -2,13 +2,11 @@
 
 mod buffers;
 mod cost;
-mod evaluation;
-mod lists;
-mod pace;
-mod placement;
-mod recording;
-mod snapshots;
-mod wave;
+pub(super) mod lists;
+pub(super) mod pace;
+pub(super) mod placement;
+pub(super) mod recording;
+pub(super) mod snapshots;
 
 use super::GpuDevice;
 use super::engine::Options;
@@ -19,9 +17,8 @@ use super::kernels::{
 };
 use super::shader::{Source, TileShape, Variant};
 
-pub use buffers::{Tiles, feature_bytes, predicted_bytes};
+pub use buffers::{ResidentBuffers, Tiles, WaveBuffers, feature_bytes, predicted_bytes};
 pub use cost::StepCost;
-pub use wave::LayeredWave;
 
 /// A product kernel with what it was compiled for.
 #[derive(Debug)]
@@ -106,7 +103,7 @@ impl Kernels {
     }
 
     /// Rows of a tile of a batch.
-    fn tile_rows(&self) -> u32 {
+    pub fn tile_rows(&self) -> u32 {
         self.tiles.rows.rows
     }
 

@@ -11,6 +11,7 @@ use crate::engine::gpu::kernels::{
     whole,
 };
 use crate::engine::gpu::layout::Tile;
+use crate::engine::gpu::transfer::Slice;
 
 /// How the workgroups of a dispatch grow with the members and tiles that take part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,8 +110,8 @@ enum Pass<'a, 'w> {
 struct Parameters<'a> {
     layer: &'a wgpu::Buffer,
     member_stride: u32,
-    weights: &'a wgpu::Buffer,
-    moments: &'a wgpu::Buffer,
+    weights: &'a Slice,
+    moments: &'a Slice,
 }
 
 impl<'w, 'k> Recorder<'w, 'k> {
@@ -156,17 +157,12 @@ impl<'w, 'k> Recorder<'w, 'k> {
         out
     }
 
-    fn find_non_finite(
-        &self,
-        out: &mut Recording<'k>,
-        layer: &wgpu::Buffer,
-        values: &wgpu::Buffer,
-    ) {
+    fn find_non_finite(&self, out: &mut Recording<'k>, layer: &wgpu::Buffer, values: &Slice) {
         let kernel = &self.kernels.find_non_finite;
         let bindings = find_non_finite::Bindings {
             layer: whole(layer),
             live: self.live(),
-            values: whole(values),
+            values: values.binding(),
             marks: whole(&self.buffers.marks),
         };
         let bindings = bindings.bind(&self.gpu.device, kernel);
@@ -238,7 +234,7 @@ impl<'w, 'k> Recorder<'w, 'k> {
             members: whole(&self.buffers.members),
             cursors: self.cursors(pass),
             tiles: self.tiles_of(pass),
-            weights: whole(&layer.weights),
+            weights: layer.weights.binding(),
             inputs,
             outputs: whole(outputs),
         };
@@ -268,8 +264,8 @@ impl<'w, 'k> Recorder<'w, 'k> {
         pass: &Pass<'_, 'w>,
     ) {
         let (uniform, statistics) = match pass {
-            Pass::Training => (&norm.forward, &norm.statistics),
-            Pass::Evaluation(_) => (&norm.evaluation, &norm.running),
+            Pass::Training => (&norm.forward, whole(&norm.statistics)),
+            Pass::Evaluation(_) => (&norm.evaluation, norm.running.binding()),
         };
         let kernel = &self.kernels.batch_norm_forward;
         let bindings = batch_norm_forward::Bindings {
@@ -277,8 +273,8 @@ impl<'w, 'k> Recorder<'w, 'k> {
             members: whole(&self.buffers.members),
             cursors: self.cursors(pass),
             tiles: self.tiles_of(pass),
-            scale: whole(&norm.scale),
-            statistics: whole(statistics),
+            scale: norm.scale.binding(),
+            statistics,
             z: whole(&norm.inputs),
             outputs: whole(&layer.outputs),
         };
@@ -320,12 +316,12 @@ impl<'w, 'k> Recorder<'w, 'k> {
         let kernel = &self.kernels.batch_norm_backward_statistics;
         let result = match &norm.gradients {
             None => WeightsResult::Updated {
-                weights: whole(&norm.scale),
-                moments: whole(&norm.moments),
+                weights: norm.scale.binding(),
+                moments: norm.moments.binding(),
             },
             Some(gradients) => WeightsResult::GradientsBeside {
                 gradients: whole(gradients),
-                weights: whole(&norm.scale),
+                weights: norm.scale.binding(),
             },
         };
         let bindings = batch_norm_backward_statistics::Bindings {
@@ -338,7 +334,7 @@ impl<'w, 'k> Recorder<'w, 'k> {
             result,
             dy: self.output_gradient(l),
             sums: whole(&norm.sums),
-            running: whole(&norm.running),
+            running: norm.running.binding(),
         };
         let work = Work::Members(norm.statistics_columns);
         out.push(kernel, bindings.bind(&self.gpu.device, kernel), work);
@@ -381,7 +377,7 @@ impl<'w, 'k> Recorder<'w, 'k> {
             members: whole(&self.buffers.members),
             cursors: whole(&self.buffers.backward),
             tiles: self.tiles(),
-            weights: whole(&layer.weights),
+            weights: layer.weights.binding(),
             dy: self.output_gradient(l),
             h: whole(&before.outputs),
             dz: self.output_gradient(l - 1),
@@ -399,8 +395,8 @@ impl<'w, 'k> Recorder<'w, 'k> {
             .dense_backward_weights(inputs.source(), layer.data.outputs);
         let result = match &layer.gradients {
             None => WeightsResult::Updated {
-                weights: whole(&layer.weights),
-                moments: whole(&layer.moments),
+                weights: layer.weights.binding(),
+                moments: layer.moments.binding(),
             },
             Some(gradients) => WeightsResult::Gradients(whole(gradients)),
         };
@@ -435,8 +431,8 @@ impl<'w, 'k> Recorder<'w, 'k> {
             cursors: whole(&b.backward),
             live: self.live(),
             gradients: whole(gradients),
-            weights: whole(of.weights),
-            moments: whole(of.moments),
+            weights: of.weights.binding(),
+            moments: of.moments.binding(),
         };
         let work = Work::Members(update::workgroups_a_member(of.member_stride));
         out.push(kernel, bindings.bind(&self.gpu.device, kernel), work);

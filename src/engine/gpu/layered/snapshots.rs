@@ -6,7 +6,7 @@ use super::buffers::WaveBuffers;
 use super::placement::Placement;
 use crate::engine::gpu::GpuDevice;
 use crate::engine::gpu::layout::{State, pad_rows, unpad_rows};
-use crate::engine::gpu::transfer::{self, Wanted};
+use crate::engine::gpu::transfer::{self, Slice, Wanted};
 use crate::engine::{EngineError, MemberSnapshot};
 use crate::train::{Member, Shape};
 
@@ -18,9 +18,9 @@ struct Region<'b> {
     /// Values a row.
     width: usize,
     /// Slot after slot.
-    buffer: &'b wgpu::Buffer,
+    slice: &'b Slice,
     /// Moment vectors; none for running statistics.
-    moments: Option<&'b wgpu::Buffer>,
+    moments: Option<&'b Slice>,
 }
 
 impl Region<'_> {
@@ -46,14 +46,14 @@ fn parameter_regions<'b>(buffers: &'b WaveBuffers, shape: &Shape) -> Vec<Region<
         regions.push(Region {
             range: layer.weights.start..layer.bias.end,
             width: layer.outputs,
-            buffer: &on_device.weights,
+            slice: &on_device.weights,
             moments: Some(&on_device.moments),
         });
         if let Some(norm) = &on_device.norm {
             regions.push(Region {
                 range: layer.gamma.start..layer.beta.end,
                 width: layer.outputs,
-                buffer: &norm.scale,
+                slice: &norm.scale,
                 moments: Some(&norm.moments),
             });
         }
@@ -69,7 +69,7 @@ fn running_regions<'b>(buffers: &'b WaveBuffers, shape: &Shape) -> Vec<Region<'b
             regions.push(Region {
                 range: layer.running.clone(),
                 width: layer.outputs,
-                buffer: &norm.running,
+                slice: &norm.running,
                 moments: None,
             });
         }
@@ -115,12 +115,12 @@ pub fn write_values<'a>(
                 out.copy_from_slice(&region.padded(of(&values)));
             }
         }
-        transfer::write(gpu, region.buffer, &all);
+        transfer::write_slice(gpu, region.slice, &all);
     };
     for region in parameter_regions(buffers, shape) {
         put(&region, |values| values.parameters);
         let has_moments = |slot: usize| values(slot).is_some_and(|v| !v.moments.is_empty());
-        let Some(buffer) = region.moments.filter(|_| (0..slots).any(has_moments)) else {
+        let Some(slice) = region.moments.filter(|_| (0..slots).any(has_moments)) else {
             continue;
         };
         let mut moments = vec![0.0; moment_vectors(placement) * region.stride()];
@@ -131,7 +131,7 @@ pub fn write_values<'a>(
                     .copy_from_slice(&region.padded(moment));
             }
         }
-        transfer::write(gpu, buffer, &moments);
+        transfer::write_slice(gpu, slice, &moments);
     }
     for region in running_regions(buffers, shape) {
         put(&region, |values| values.running);
@@ -147,23 +147,23 @@ pub fn write_slot(
     slot: u32,
     values: SlotValues<'_>,
 ) {
-    let put = |region: &Region<'_>, buffer: &wgpu::Buffer, at: u32, arena: &[f32]| {
+    let put = |region: &Region<'_>, slice: &Slice, at: u32, arena: &[f32]| {
         let padded = region.padded(arena);
-        let offset = u64::from(at) * region.bytes();
+        let offset = slice.offset + u64::from(at) * region.bytes();
         let bytes = bytemuck::cast_slice(&padded);
-        gpu.queue.write_buffer(buffer, offset, bytes);
+        gpu.queue.write_buffer(&slice.buffer, offset, bytes);
     };
     let first = placement.data[slot as usize].first_moment;
     for region in parameter_regions(buffers, shape) {
-        put(&region, region.buffer, slot, values.parameters);
+        put(&region, region.slice, slot, values.parameters);
         for (at, moment) in (first..).zip(values.moments) {
-            if let Some(buffer) = region.moments {
-                put(&region, buffer, at, moment);
+            if let Some(slice) = region.moments {
+                put(&region, slice, at, moment);
             }
         }
     }
     for region in running_regions(buffers, shape) {
-        put(&region, region.buffer, slot, values.running);
+        put(&region, region.slice, slot, values.running);
     }
 }
 
@@ -178,8 +178,8 @@ fn moment_vectors(placement: &Placement) -> usize {
 /// Reads one vector of each region, and joins them.
 fn read_arena(gpu: &GpuDevice, regions: &[Region<'_>], slot: u32) -> Result<Vec<f32>, EngineError> {
     let wanted = regions.iter().map(|region| Wanted {
-        buffer: region.buffer,
-        offset: u64::from(slot) * region.bytes(),
+        buffer: &region.slice.buffer,
+        offset: region.slice.offset + u64::from(slot) * region.bytes(),
         bytes: region.bytes(),
     });
     let wanted: Vec<Wanted<'_>> = wanted.collect();
@@ -218,8 +218,9 @@ pub fn read_gradients(
         gradients.extend(layer.norm.as_ref().and_then(|norm| norm.gradients.as_ref()));
     }
     assert_eq!(gradients.len(), regions.len(), "an engine with an arena");
-    for (region, buffer) in regions.iter_mut().zip(gradients) {
-        region.buffer = buffer;
+    let gradients: Vec<Slice> = gradients.into_iter().cloned().map(Slice::whole).collect();
+    for (region, slice) in regions.iter_mut().zip(&gradients) {
+        region.slice = slice;
     }
     read_arena(gpu, &regions, slot)
 }
@@ -235,11 +236,13 @@ impl<'b> ReadRegions<'b> {
         gpu: &GpuDevice,
         regions: Vec<Region<'b>>,
         vectors: usize,
-        buffer: fn(&Region<'b>) -> &'b wgpu::Buffer,
+        slice: fn(&Region<'b>) -> &'b Slice,
     ) -> Result<Self, EngineError> {
-        let wanted = regions
-            .iter()
-            .map(|region| Wanted::beginning(buffer(region), vectors as u64 * region.bytes()));
+        let wanted = regions.iter().map(|region| Wanted {
+            buffer: &slice(region).buffer,
+            offset: slice(region).offset,
+            bytes: vectors as u64 * region.bytes(),
+        });
         let wanted: Vec<Wanted<'_>> = wanted.collect();
         let read = transfer::read(gpu, &wanted)?;
         Ok(Self {
@@ -277,12 +280,12 @@ pub fn read_snapshots(
 ) -> Result<Vec<MemberSnapshot>, EngineError> {
     let count = placement.members.len();
     let regions = || parameter_regions(buffers, shape);
-    let parameters = ReadRegions::new(gpu, regions(), count, |region| region.buffer)?;
+    let parameters = ReadRegions::new(gpu, regions(), count, |region| region.slice)?;
     let moments = ReadRegions::new(gpu, regions(), moment_vectors(placement), |region| {
-        region.moments.unwrap_or(region.buffer)
+        region.moments.unwrap_or(region.slice)
     })?;
     let running = running_regions(buffers, shape);
-    let running = ReadRegions::new(gpu, running, count, |region| region.buffer)?;
+    let running = ReadRegions::new(gpu, running, count, |region| region.slice)?;
     let snapshot = |&slot: &u32| {
         let slot = slot as usize;
         let (member, state) = (&placement.members[slot], &states[slot]);

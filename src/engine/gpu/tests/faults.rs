@@ -96,8 +96,11 @@ fn a_lost_device_is_replaced_and_changes_no_bit() {
         let (expected, warnings) = study(&engine(&adapter, options()), 0);
         assert!(warnings.is_empty(), "{name}: {warnings:?}");
         // In the middle of the wave, and in the refit, whose events follow.
-        for lose_after in [1, 4, 8] {
-            let (trials, warnings) = study(&engine(&adapter, options()), lose_after);
+        for (lose_after, options) in [1, 4, 8]
+            .into_iter()
+            .flat_map(|at| [options(), resident(false)].map(|options| (at, options)))
+        {
+            let (trials, warnings) = study(&engine(&adapter, options), lose_after);
             assert_eq!(trials, expected, "{name}: lost after {lose_after}");
             assert_eq!(warnings.len(), 1, "{name}: {warnings:?}");
             for words in ["was lost", "goes on from", adapter.name()] {
@@ -129,11 +132,14 @@ fn a_lost_device_is_an_error_that_says_how_to_go_on() {
 
 #[test]
 fn a_wave_without_room_is_halved_and_changes_no_bit() {
-    for (name, adapter) in adapters() {
+    for ((name, adapter), options) in adapters()
+        .into_iter()
+        .flat_map(|adapter| [options(), resident(false)].map(|options| (adapter.clone(), options)))
+    {
         let made = Made::new(90, 9, &[20, 7], 5, false).with_batch_norm(true);
         let mut all = members(13);
         all[7].hyperparameters.learning_rate = 1e30;
-        let whole = engine(&adapter, options());
+        let whole = engine(&adapter, options);
         let needed = whole.predicted_bytes(&made.setup(&all));
         let trained = |engine: &GpuEngine| {
             let mut wave = made.start(engine, &all);
@@ -147,18 +153,21 @@ fn a_wave_without_room_is_halved_and_changes_no_bit() {
             (kept, format!("{:?}", wave.save().unwrap()), counts, weights)
         };
         let expected = trained(&whole);
-        let alone = whole.predicted_bytes(&made.setup(&all[..1]));
+        let each = all
+            .chunks(1)
+            .map(|one| whole.predicted_bytes(&made.setup(one)));
+        let alone = each.max().unwrap();
         for most in [needed - 1, (needed + alone) / 2, alone + 4000] {
             let cramped = Options {
                 most_bytes: Some(most),
-                ..options()
+                ..options
             };
             let got = trained(&engine(&adapter, cramped));
             assert!(got == expected, "{name}: {most} of {needed} bytes");
         }
         let none = Options {
             most_bytes: Some(1000),
-            ..options()
+            ..options
         };
         let error = engine(&adapter, none)
             .start(made.setup(&all))

@@ -1,20 +1,24 @@
 //! Memory and dispatches: predicted, and counted.
 
 use super::*;
-use crate::engine::gpu::layered::LayeredWave;
+use crate::engine::gpu::wave::GpuWave;
 use crate::engine::{EngineError, Part, Progress};
 use crate::plan::{Footprint, Limits};
 
 #[test]
 fn predicted_bytes_are_those_that_are_allocated() {
     for (name, adapter) in adapters() {
-        for arena in [false, true] {
-            let engine = engine(&adapter, Options { arena, ..options() });
+        let with_arena = Options {
+            arena: true,
+            ..options()
+        };
+        for options in [options(), with_arena, resident(false), resident(true)] {
+            let engine = engine(&adapter, options);
             for (hidden, bytes) in [(vec![], false), (vec![5], true), (vec![20, 7], false)] {
                 let made = Made::new(60, 9, &hidden, 5, bytes).with_batch_norm(!bytes);
                 for count in [1, 7, 60] {
                     let members = members(count);
-                    let wave = engine.layered(made.setup(&members)).unwrap();
+                    let wave = engine.wave(made.setup(&members)).unwrap();
                     let predicted = engine.predicted_bytes(&made.setup(&members));
                     assert_eq!(wave.bytes(), predicted, "{name}: {hidden:?}, {count}");
                 }
@@ -25,10 +29,15 @@ fn predicted_bytes_are_those_that_are_allocated() {
 
 #[test]
 fn a_wave_takes_what_the_plan_counted_and_its_lists() {
-    let engine = match adapters().first() {
-        Some((_, adapter)) => engine(adapter, options()),
-        None => return,
+    let Some((_, adapter)) = adapters().into_iter().next() else {
+        return;
     };
+    for (_, options) in engines() {
+        takes_what_the_plan_counted(&engine(&adapter, options));
+    }
+}
+
+fn takes_what_the_plan_counted(engine: &GpuEngine) {
     let made = Made::new(60, 9, &[20, 7], 5, false);
     // Enough rows that the least does not count.
     let mut all = members(200);
@@ -43,7 +52,7 @@ fn a_wave_takes_what_the_plan_counted_and_its_lists() {
             1,
         );
     }
-    let wave = engine.layered(made.setup(&all)).unwrap();
+    let wave = engine.wave(made.setup(&all)).unwrap();
     let (bytes, planned) = (wave.bytes(), planned.total());
     assert!(
         bytes > planned && bytes < planned + (1 << 20),
@@ -62,7 +71,7 @@ fn a_step_is_three_dispatches_a_hidden_layer_and_five_and_two_a_norm_each_way() 
             let made = Made::new(40, 3, &hidden, 3, false).with_batch_norm(batch_norm);
             for count in [1, 50] {
                 let members = members(count);
-                let wave: LayeredWave<'_> = engine.layered(made.setup(&members)).unwrap();
+                let wave: GpuWave<'_> = engine.wave(made.setup(&members)).unwrap();
                 let dispatches = wave.dispatches_a_step();
                 let norms = if batch_norm { hidden.len() } else { 0 };
                 let most = 3 * hidden.len() + 5 + 4 * norms;
@@ -92,12 +101,13 @@ fn what_does_not_fit_is_refused_with_the_limit() {
 /// The widest layer that the space allows: 1024 rows of it are more than a binding of 128 MiB.
 #[test]
 fn the_widest_layer_is_trained_where_its_batch_fits() {
-    on_every_adapter(|name, engine| {
+    for (name, adapter) in adapters() {
+        let engine = &engine(&adapter, options());
         let made = Made::new(20, 2, &[65_536], 2, false);
         let mut one = members(1);
         one[0].hyperparameters.optimizer = optimizers()[0];
         assert!(engine.capacity(&made.shape, 16).is_ok(), "{name}");
-        let wave = engine.layered(made.setup(&one)).unwrap();
+        let wave = engine.wave(made.setup(&one)).unwrap();
         let layout = engine.limits().layout.unwrap();
         assert!(wave.bytes() < 4 * layout.most_buffer_bytes, "{name}");
         drop(wave);
@@ -105,7 +115,7 @@ fn the_widest_layer_is_trained_where_its_batch_fits() {
         assert_eq!(wave.train(1, &never).unwrap(), Progress::Reached, "{name}");
         let counted = wave.evaluate(Part::Training).unwrap();
         assert!(counted[0].is_some(), "{name}");
-    });
+    }
 }
 
 #[test]
@@ -116,6 +126,7 @@ fn waves_keep_to_the_limit_of_a_binding() {
         most_buffer_bytes: 1 << 20,
         row_tile: 32,
         gradients: false,
+        most_resident_bytes: 0,
     };
     let limits = Limits {
         most_bytes: u64::MAX,

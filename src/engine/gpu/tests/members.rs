@@ -11,7 +11,7 @@ fn made() -> Made {
     Made::new(130, 9, &[20, 7], 5, false).with_batch_norm(true)
 }
 
-fn trained(
+pub fn trained(
     made: &Made,
     engine: &dyn Engine,
     members: &[Member],
@@ -46,7 +46,7 @@ fn difference(a: &MemberSnapshot, b: &MemberSnapshot) -> String {
 
 /// Asserts that two states are the same to the bit, NaN included.
 #[track_caller]
-fn assert_same(a: &[MemberSnapshot], b: &[MemberSnapshot], what: &str) {
+pub fn assert_same(a: &[MemberSnapshot], b: &[MemberSnapshot], what: &str) {
     assert_eq!(a.len(), b.len(), "{what}");
     for (a, b) in a.iter().zip(b) {
         // Debug prints the shortest text that reads back as the same bits.
@@ -104,8 +104,11 @@ fn checks_tiles_and_the_form_of_the_update_do_not_change_a_bit() {
 #[test]
 fn dispatches_that_are_folded_to_two_dimensions_change_no_bit() {
     for (name, adapter) in adapters() {
-        for arena in [false, true] {
-            let options = Options { arena, ..options() };
+        let with_arena = Options {
+            arena: true,
+            ..options()
+        };
+        for options in [options(), with_arena, resident(false)] {
             // Many members with batches of different size, of which the largest end first.
             let (made, mut all) = (made(), members(140));
             for (i, member) in all.iter_mut().enumerate() {

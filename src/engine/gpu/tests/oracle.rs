@@ -5,14 +5,14 @@ use rand_chacha::ChaCha8Rng;
 
 use super::*;
 use crate::engine::cpu::{Batch, CpuEngine, Dropout, Network, ScaledFeatures, Workspace, update};
-use crate::engine::gpu::layered::LayeredWave;
+use crate::engine::gpu::wave::GpuWave;
 use crate::engine::{MemberSnapshot, Part};
 use crate::train::{dropout_key, initial_parameters, initial_running, row_order};
 
 const STEPS: [u64; 5] = [0, 1, 5, 20, 50];
 
 /// Trains a wave of one member by one step.
-fn one_step(wave: &mut LayeredWave<'_>) {
+fn one_step(wave: &mut GpuWave<'_>) {
     wave.forget_pace();
     wave.train(u32::MAX, &|| true).unwrap();
 }
@@ -120,7 +120,7 @@ impl<'m> Oracle<'m> {
     /// makes of the GPU's own gradients. Limits as for the cpu engine, see
     /// `engine/cpu/tests/resynchronised.rs`, but for the parameters: WGSL's square root and quotient
     /// may be off by 2.5 units in the last place each.
-    fn check(&mut self, what: &str, gpu: &mut LayeredWave<'_>) {
+    fn check(&mut self, what: &str, gpu: &mut GpuWave<'_>) {
         let state = self.round();
         gpu.load(std::slice::from_ref(&state)).unwrap();
         one_step(gpu);
@@ -255,7 +255,7 @@ fn one_step_from_the_oracles_state() {
                 };
                 let mut oracle = Oracle::new(&made, member);
                 let members = [member];
-                let mut gpu = engine.layered(made.setup(&members)).unwrap();
+                let mut gpu = engine.wave(made.setup(&members)).unwrap();
                 for target in STEPS {
                     while oracle.network.steps < target {
                         oracle.step();

@@ -9,8 +9,8 @@ use crate::engine::gpu::Options;
 use crate::engine::gpu::adapter::{AdapterKind, INVOCATIONS, STORAGE_BUFFERS, WORKGROUP_BYTES};
 use crate::engine::gpu::check::tiles_of;
 use crate::engine::gpu::kernels::fma_peak::Chains;
-use crate::engine::gpu::layout::{Cursor, LayerData, MemberData, State, Tile};
-use crate::engine::gpu::shader::{Rendered, TileShape, every_text, kernels};
+use crate::engine::gpu::layout::{Cursor, LayerData, MemberData, ResidentLayer, Run, State, Tile};
+use crate::engine::gpu::shader::{Rendered, ResidentVariant, TileShape, every_text, kernels};
 
 /// The tiles of the engine on hardware and on software adapters, and those of the checks.
 fn tiles() -> Vec<TileShape> {
@@ -21,7 +21,10 @@ fn tiles() -> Vec<TileShape> {
 }
 
 fn parsed() -> Vec<(Rendered, Module)> {
-    let texts = every_text(&tiles()).into_iter();
+    let kinds = [AdapterKind::Discrete, AdapterKind::Software];
+    let resident = kinds.map(|kind| Options::for_kind(kind).resident);
+    let resident = ResidentVariant::every_text(&resident);
+    let texts = every_text(&tiles()).into_iter().chain(resident);
     texts
         .map(|text| {
             let parsed = naga::front::wgsl::parse_str(&text.wgsl);
@@ -37,7 +40,12 @@ fn parsed() -> Vec<(Rendered, Module)> {
 fn every_variant_of_every_kernel_is_valid() {
     let all = parsed();
     for (text, module) in &all {
-        let mut validator = Validator::new(ValidationFlags::all(), Capabilities::empty());
+        // The resident kernel is for adapters that have coherent buffers.
+        let capabilities = match text.kernel {
+            "resident" => Capabilities::MEMORY_DECORATION_COHERENT,
+            _ => Capabilities::empty(),
+        };
+        let mut validator = Validator::new(ValidationFlags::all(), capabilities);
         let result = validator.validate(module);
         assert!(
             result.is_ok(),
@@ -109,8 +117,13 @@ fn rust_structs() -> BTreeMap<&'static str, Fields> {
     let layer = fields!(LayerData: inputs, outputs, input_stride, output_stride, member_stride,
         column_tiles, row_tiles, bias, activated, dropped, index, unused);
     let state = fields!(State: position, steps, epoch, diverged, samples_low, samples_high,
-        loss_sum, loss_rest, train_loss;
-        "unused_0" => unused + 0, "unused_1" => unused + 1, "unused_2" => unused + 2);
+        loss_sum, loss_rest, train_loss, released;
+        "unused_0" => unused + 0, "unused_1" => unused + 1);
+    let run = fields!(Run: epoch, rows, row_stride, member_stride, row_tile, steps;
+        "unused_0" => unused + 0, "unused_1" => unused + 1);
+    let resident_layer = fields!(ResidentLayer: inputs, outputs, input_stride, output_stride, bias,
+        hidden, normalized, weights, weights_stride, moments, scale, running, scale_moments, in_arena,
+        h, dy, z, statistics);
     let chains = fields!(Chains: iterations, factor, addend, unused);
     BTreeMap::from([
         ("Chains", chains),
@@ -119,6 +132,8 @@ fn rust_structs() -> BTreeMap<&'static str, Fields> {
         ("Tile", tile),
         ("Layer", layer),
         ("State", state),
+        ("Run", run),
+        ("ResidentLayer", resident_layer),
     ])
 }
 
@@ -240,7 +255,11 @@ fn barriers(block: &Block, conditional: bool) -> (usize, usize) {
 #[test]
 fn no_barrier_stands_inside_a_condition_or_a_function() {
     let mut all = 0;
-    for (text, module) in parsed() {
+    // The resident kernel is made of functions with barriers and has conditions that are the same for a
+    // whole workgroup: `scripts/validate-shaders.sh` looks at these.
+    let layered = parsed();
+    let layered = layered.iter().filter(|(text, _)| text.kernel != "resident");
+    for (text, module) in layered {
         let shown = format!("{} {}", text.kernel, text.variant);
         let (found, conditional) = barriers(&module.entry_points[0].function.body, false);
         assert_eq!(conditional, 0, "{shown}");

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::LayeredWave;
+use super::GpuWave;
 use crate::engine::gpu::layered::snapshots::{
     SlotValues, read_snapshots, state_of, write_slot, write_values,
 };
@@ -11,7 +11,7 @@ use crate::engine::gpu::transfer::{self, Wanted};
 use crate::engine::{EngineError, MemberSnapshot};
 use crate::train::{initial_parameters, initial_running};
 
-impl LayeredWave<'_> {
+impl GpuWave<'_> {
     pub(super) fn write_initial(&self) {
         let mut initial: BTreeMap<u32, Vec<f32>> = BTreeMap::new();
         for member in &self.placement.members {

@@ -1,24 +1,27 @@
-//! A wave on the layered engine.
+//! A wave on a GPU: its members are trained by the resident kernel or by the layered ones, and evaluated
+//! by the layered ones.
 
 mod epoch;
 mod evaluate;
+mod evaluation;
 mod state;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::Kernels;
-use super::buffers::WaveBuffers;
-use super::evaluation::Evaluator;
-use super::lists::{Rows, training_tiles};
-use super::pace::Pace;
-use super::placement::Placement;
-use super::recording::Recorder;
-use super::snapshots::read_parameters;
+use evaluation::Evaluator;
+
+use super::layered::lists::{Rows, training_tiles};
+use super::layered::pace::Pace;
+use super::layered::placement::Placement;
+use super::layered::recording::Recorder;
+use super::layered::snapshots::read_parameters;
+use super::layered::{Kernels, WaveBuffers};
 use crate::engine::gpu::GpuDevice;
 use crate::engine::gpu::engine::Options;
 use crate::engine::gpu::layout::State;
+use crate::engine::gpu::resident::Resident;
 use crate::engine::gpu::timing::Timer;
 use crate::engine::gpu::transfer;
 use crate::engine::{
@@ -29,10 +32,12 @@ use crate::plan::BufferLayout;
 use crate::seed::Seed;
 use crate::train::{Member, Shape};
 
-/// Members that are trained together, a dispatch a layer.
-pub struct LayeredWave<'r> {
+/// Members that are trained together.
+pub struct GpuWave<'r> {
     gpu: Arc<GpuDevice>,
     kernels: Arc<Kernels>,
+    /// Trains the members, where the layered kernels do not.
+    resident: Option<Resident>,
     data: TrainingData<'r>,
     shape: &'r Shape,
     seed: Seed,
@@ -62,7 +67,7 @@ struct Lists {
     tiles: Vec<u32>,
 }
 
-impl<'r> LayeredWave<'r> {
+impl<'r> GpuWave<'r> {
     /// Puts the members on the device with their initial weights, and compiles what is not yet
     /// compiled.
     ///
@@ -71,6 +76,7 @@ impl<'r> LayeredWave<'r> {
     pub fn new(
         gpu: Arc<GpuDevice>,
         kernels: Arc<Kernels>,
+        resident: Option<Resident>,
         setup: WaveSetup<'r>,
         layout: BufferLayout,
         options: Options,
@@ -84,6 +90,7 @@ impl<'r> LayeredWave<'r> {
         let mut wave = Self {
             gpu,
             kernels,
+            resident,
             data: setup.data,
             shape: setup.shape,
             seed: setup.seed,
@@ -128,7 +135,7 @@ impl<'r> LayeredWave<'r> {
     #[cfg(test)]
     pub fn gradients(&self, slot: usize) -> Result<Vec<f32>, EngineError> {
         let slot = self.kept[slot];
-        super::snapshots::read_gradients(&self.gpu, &self.buffers, self.shape, slot)
+        super::layered::snapshots::read_gradients(&self.gpu, &self.buffers, self.shape, slot)
     }
 
     /// The same wave, for which kernels were compiled in so many seconds before it was made.
@@ -165,7 +172,19 @@ impl<'r> LayeredWave<'r> {
             live,
             tiles: prefix,
         };
+        if self.resident.is_some() {
+            self.release_others();
+        }
         self.evaluators.clear();
+    }
+
+    /// Tells the resident kernel which members are kept.
+    fn release_others(&mut self) {
+        for (slot, state) in (0..).zip(&mut self.states) {
+            let kept = self.lists.live.binary_search(&slot).is_ok();
+            state.released = u32::from(!kept);
+        }
+        transfer::write(&self.gpu, &self.buffers.states, &self.states);
     }
 
     fn recorder(&self) -> Recorder<'_, '_> {
@@ -190,12 +209,18 @@ impl<'r> LayeredWave<'r> {
         }
         let begin = Instant::now();
         let recorder = self.recorder();
-        let (step, end) = (recorder.step(), recorder.end_of_epoch());
         let evaluation = recorder.evaluation(&recorder.nothing());
         let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
         let mut pass = encoder.begin_compute_pass(&Default::default());
-        step.play(&mut pass, 1, 1);
-        end.play(&mut pass, 1, 1);
+        if let Some(resident) = &self.resident {
+            // No member is in this epoch.
+            resident.write_run(&self.gpu, &self.buffers, self.tile_rows(), u32::MAX, 0);
+            let bindings = resident.bind(&self.gpu, &self.buffers);
+            resident.kernel().dispatch(&mut pass, &bindings, 1);
+        } else {
+            recorder.step().play(&mut pass, 1, 1);
+            recorder.end_of_epoch().play(&mut pass, 1, 1);
+        }
         evaluation.play(&mut pass, 1, 1);
         drop(pass);
         let submission = self.gpu.queue.submit([encoder.finish()]);
@@ -210,7 +235,7 @@ impl<'r> LayeredWave<'r> {
     }
 }
 
-impl Running for LayeredWave<'_> {
+impl Running for GpuWave<'_> {
     fn train(
         &mut self,
         epoch: u32,

@@ -1,11 +1,11 @@
 //! Evaluating a wave: which rows of which members, and what their counts mean.
 
-use super::LayeredWave;
-use crate::engine::gpu::layered::evaluation::{Evaluated, Evaluator};
+use super::GpuWave;
+use super::evaluation::{Evaluated, Evaluator};
 use crate::engine::gpu::layered::lists::Rows;
 use crate::engine::{EngineError, Evaluation, Part};
 
-impl LayeredWave<'_> {
+impl GpuWave<'_> {
     /// Makes the lists of both parts: a wave whose evaluations have no room is refused when it can
     /// still be halved.
     pub(super) fn prepare_evaluations(&mut self) -> Result<(), EngineError> {

@@ -2,12 +2,13 @@
 
 use std::ops::Range;
 
-use super::LayeredWave;
+use super::GpuWave;
 use crate::engine::EngineError;
 use crate::engine::gpu::layered::lists::active_prefix;
 use crate::engine::gpu::layered::pace::Pace;
 use crate::engine::gpu::layered::recording::Recording;
-use crate::engine::gpu::layout::{Cursor, MemberData, State};
+use crate::engine::gpu::layout::Cursor;
+use crate::engine::gpu::resident::{Resident, Slices, rows_left};
 use crate::engine::gpu::timing::Timer;
 use crate::engine::gpu::transfer;
 use crate::train::{MemberId, row_order};
@@ -15,15 +16,7 @@ use crate::train::{MemberId, row_order};
 /// What a step costs beside its tiles, in tiles: dispatches have a price of their own.
 const STEP_TILES: u32 = 16;
 
-/// Rows that a member has left to train on in this epoch: none when it diverged or is in another.
-fn rows_left(data: &MemberData, state: &State, epoch: u32) -> u32 {
-    if state.diverged != 0 || state.epoch != epoch {
-        return 0;
-    }
-    data.rows.saturating_sub(state.position)
-}
-
-impl LayeredWave<'_> {
+impl GpuWave<'_> {
     /// The earliest unfinished epoch below `epoch` that a live member is in.
     pub(super) fn behind(&self, epoch: u32) -> Option<u32> {
         let states = self
@@ -93,7 +86,10 @@ impl LayeredWave<'_> {
     ) -> Result<bool, EngineError> {
         self.begin_epoch(epoch);
         let mut pace = std::mem::take(&mut self.pace);
-        let reached = self.submit_epoch(epoch, pause, &mut pace);
+        let reached = match &self.resident {
+            Some(resident) => self.submit_resident(resident, epoch, pause, &mut pace),
+            None => self.submit_epoch(epoch, pause, &mut pace),
+        };
         self.pace = pace;
         let reached = reached?;
         self.read_states()?;
@@ -153,6 +149,44 @@ impl LayeredWave<'_> {
                 recorded.play(pass, self.live_count(members), self.lists.tiles[members]);
             }
         })
+    }
+
+    /// An epoch by the resident kernel: slices of time, in each of which every member trains on about as
+    /// many rows.
+    fn submit_resident(
+        &self,
+        resident: &Resident,
+        epoch: u32,
+        pause: &(dyn Fn() -> bool + Sync),
+        pace: &mut Pace,
+    ) -> Result<bool, EngineError> {
+        let bindings = resident.bind(&self.gpu, &self.buffers);
+        let mut slices = Slices::new(
+            &self.placement.data,
+            &self.states,
+            epoch,
+            resident.most_steps,
+        );
+        pace.begin();
+        let mut first = true;
+        while let Some(slice) = slices.next(pace.budget()) {
+            if !first && pause() {
+                return Ok(false);
+            }
+            first = false;
+            resident.write_run(
+                &self.gpu,
+                &self.buffers,
+                self.tile_rows(),
+                epoch,
+                slice.rows,
+            );
+            let commands = self.pass("regatta.resident", 1, |pass| {
+                resident.kernel().dispatch(pass, &bindings, slice.members);
+            })?;
+            pace.submit(&self.gpu, commands, slice.work)?;
+        }
+        Ok(true)
     }
 
     /// One pass of so many dispatches, measured where that was asked for.

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use super::lists::{EvaluationTiles, Rows, evaluation_tiles};
-use super::pace::Pace;
-use super::placement::Placement;
-use super::recording::{EvaluationBindings, Recorder, part as part_of};
 use crate::engine::gpu::GpuDevice;
+use crate::engine::gpu::layered::lists::{EvaluationTiles, Rows, evaluation_tiles};
+use crate::engine::gpu::layered::pace::Pace;
+use crate::engine::gpu::layered::placement::Placement;
+use crate::engine::gpu::layered::recording::{EvaluationBindings, Recorder, part as part_of};
 use crate::engine::gpu::layout::{Cursor, Tile};
 use crate::engine::gpu::transfer::{self, Allocator, Wanted};
 use crate::engine::{EngineError, Part, TrainingData};

@@ -1,0 +1,210 @@
+// resident: trains members, one a workgroup, through many steps in one dispatch.
+//
+// The layered kernels make one step of all members in a dozen dispatches; here a workgroup makes all
+// steps of its member: until the member's epoch ends or it has trained on `run.rows` rows. Members have
+// nothing to wait for but themselves, so that any mix of batch sizes and optimizers is one dispatch.
+//
+// How to read it. A step is, in this order, with a barrier of the workgroup between any two:
+//   forward        of each layer     h = dropout(f(x W + b)), or z = x W, then batch norm  resident/forward.wgsl
+//   loss           of the last       softmax, its gradient in place of the logits          resident/loss.wgsl
+//   judge                            is the loss sound; the step is counted                here
+//   backward_input of each but the first, from the last    dz from dy and the old W        resident/backward_input.wgsl
+//   backward_weights of each         dW, db, and at once the optimizer's update            resident/backward_weights.wgsl
+// All gradients of inputs come before the first update, so that they read the old weights, and gradients
+// of weights never leave the registers. Shapes are data: one pipeline trains networks of any depth and
+// width; what is compiled in is how results are cut into tiles (resident/tiles.wgsl), and, on adapters
+// that execute what their branches leave out, nothing but what some member needs.
+//
+// Where things are:
+//   weights        {{ "in the arena, loaded at the start of the dispatch and stored at its end" if in_arena else "in storage; tiles of them are staged in the arena" }}
+//   activations, logits and their gradients    in the member's part of `scratch`, [rows of the batch][units]
+//   inputs         in the dataset, scaled as they are staged
+//   moments        in storage; each is read and written by one invocation alone
+//   running statistics, and gamma and beta of batch norm    in storage, each with one invocation
+// What one invocation writes and another reads goes through the arena, or through a buffer that is
+// marked coherent: barriers alone do not order plain storage.
+//
+// Every value is one chain of fma, or a sum of fixed order, the same as in the layered kernels: both
+// engines compute the same bits wherever a driver translates the same expressions alike.
+//
+// `arena` is all of the workgroup's memory but a few words: first what is staged, then the weights.
+{% include "shared/member.wgsl" %}
+{% include "shared/functions.wgsl" %}
+{% include "shared/activation.wgsl" %}
+{% if dropout %}
+{% include "shared/dropout.wgsl" %}
+{% endif %}
+{% include "shared/optimizer.wgsl" %}
+{% include "shared/state.wgsl" %}
+{% include "shared/step.wgsl" %}
+
+// What a dispatch is to do, and how the scratch is laid out.
+struct Run {
+    epoch: u32,                // members that are in this epoch take part
+    rows: u32,                 // a member begins no further step after so many rows
+    row_stride: u32,           // vec4s of the scratch that each row of a batch takes, over all layers
+    member_stride: u32,        // vec4s that each member takes beside its rows
+    row_tile: u32,             // batches are padded to a multiple of so many rows
+    steps: u32,                // nor after so many steps
+    unused_0: u32,
+    unused_1: u32,
+}
+
+// One dense layer and what follows it. Places count vec4s; a stride is from one row to the next.
+struct ResidentLayer {
+    inputs: u32,
+    outputs: u32,
+    input_stride: u32,
+    output_stride: u32,
+    bias: u32,                 // 1: a row of biases follows the weights
+    hidden: u32,               // 1: activation and dropout follow
+    normalized: u32,           // 1: batch norm stands before them
+    weights: u32,              // in `values`: slot after slot
+    weights_stride: u32,       // from one member's weights and biases to the next
+    moments: u32,              // in `moments`, of the weights
+    scale: u32,                // in `values`: gamma, then beta; slot after slot
+    running: u32,              // in `values`: running means, then variances; slot after slot
+    scale_moments: u32,        // in `moments`, of gamma and beta
+    in_arena: u32,             // weights and biases in the arena, behind what is staged
+    h: u32,                    // outputs in the scratch; logits and their gradient for the last layer
+    dy: u32,                   // gradient of the outputs in the scratch; for the last layer the same as `h`
+    z: u32,                    // outputs before batch norm, in the scratch
+    statistics: u32,           // of the batch norm, in the member's part beside its rows
+}
+
+@group(0) @binding(0) var<uniform> run: Run;
+@group(0) @binding(1) var<storage, read> members: array<Member>;
+@group(0) @binding(2) var<storage, read> layers: array<ResidentLayer>;
+@group(0) @binding(3) var<storage, read> features: array<{{ "u32" if source == "features_u8" else "vec4<f32>" }}>;
+@group(0) @binding(4) var<storage, read> orders: array<u32>;
+@group(0) @binding(5) var<storage, read> scaling: array<vec4<f32>>;
+@group(0) @binding(6) var<storage, read> targets: array<u32>;
+@group(0) @binding(7) var<storage, read_write> states: array<State>;
+@group(0) @binding(8) {{ "" if in_arena else "@coherent " }}var<storage, read_write> values: array<vec4<f32>>;
+@group(0) @binding(9) var<storage, read_write> moments: array<vec4<f32>>;
+@group(0) @binding(10) @coherent var<storage, read_write> scratch: array<vec4<f32>>;
+
+const THREADS = {{ THREADS }}u;
+var<workgroup> arena: array<vec4<f32>, {{ ARENA }}>;
+var<workgroup> cursor: Cursor;
+// 1: a parameter or a running statistic is not finite.
+var<workgroup> mark: atomic<u32>;
+
+// What the functions of a step have in common.
+struct Step {
+    slot: u32,
+    batch: Cursor,
+    scratch: u32,              // where the member's part of the scratch begins
+    padded_rows: u32,          // rows of the batch in the scratch
+}
+
+// Where a layer's rows, or what lies beside them, begin in the scratch.
+fn rows_at(step: Step, place: u32) -> u32 {
+    return step.scratch + place * step.padded_rows;
+}
+
+fn beside_rows(step: Step, place: u32) -> u32 {
+    return step.scratch + run.row_stride * step.padded_rows + place;
+}
+{% include "shared/updated_parameter.wgsl" %}
+{% include "resident/tiles.wgsl" %}
+{% include "resident/weights.wgsl" %}
+{% if batch_norm %}
+{% include "resident/batch_norm.wgsl" %}
+{% endif %}
+{% include "resident/forward.wgsl" %}
+{% include "resident/loss.wgsl" %}
+{% include "resident/backward_input.wgsl" %}
+{% include "resident/backward_weights.wgsl" %}
+
+// Values that every invocation of a step may use: read once, by all of them.
+fn step_of(slot: u32, member: Member, batch: Cursor) -> Step {
+    let padded = (member.batch_size + run.row_tile - 1u) / run.row_tile * run.row_tile;
+    let at = member.first_row * run.row_stride + slot * run.member_stride;
+    return Step(slot, batch, at, padded);
+}
+
+@compute @workgroup_size({{ THREADS }})
+fn resident(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) t: u32,
+) {
+    let slot = workgroup_index(group, groups);
+    if (slot >= arrayLength(&members)) {
+        return;
+    }
+    let member = members[slot];
+    // Only the first invocation counts; the others hear of it through `cursor`.
+    var state = states[slot];
+    if (t == 0u) {
+        let trains = state.released == 0u && state.diverged == 0u && state.epoch == run.epoch;
+        cursor = cursor_at(member, state);
+        cursor.rows = select(0u, cursor.rows, trains);
+        atomicStore(&mark, 0u);
+    }
+    var batch = workgroupUniformLoad(&cursor);
+    if (batch.rows == 0u) {
+        return;
+    }
+    load_weights(slot, t);
+    let last = arrayLength(&layers) - 1u;
+    var done = 0u;
+    var steps = 0u;
+    loop {
+        var step = step_of(slot, member, batch);
+        for (var l = 0u; l <= last; l++) {
+            forward(l, member, step, t);
+        }
+        let loss = loss_and_gradient(layers[last], step, t);
+        if (t == 0u) {
+            state = judge(member, state, loss);
+        }
+        step.batch = workgroupUniformLoad(&cursor);
+        if (step.batch.rows == 0u) {
+            break;
+        }
+        for (var l = last; l > 0u; l--) {
+            backward_input(l, member, step, t);
+        }
+        for (var l = 0u; l <= last; l++) {
+            backward_weights(l, member, step, t);
+        }
+        done += step.batch.rows;
+        steps += 1u;
+        if (t == 0u) {
+            cursor = cursor_at(member, state);
+        }
+        batch = workgroupUniformLoad(&cursor);
+        if (batch.rows == 0u || done >= run.rows || steps >= run.steps) {
+            break;
+        }
+    }
+    let epoch_ends = done > 0u && batch.rows == 0u;
+    let finite = store_weights(slot, epoch_ends, t);
+    if (t == 0u) {
+        states[slot] = select_state(epoch_ends, ended_epoch(member, state, finite), state);
+    }
+}
+
+fn select_state(ended: bool, yes: State, no: State) -> State {
+    if (ended) {
+        return yes;
+    }
+    return no;
+}
+
+// Counts the step, unless its loss is not sound: then it changes nothing, and the member is frozen.
+fn judge(member: Member, before: State, loss: f32) -> State {
+    var state = before;
+    if (is_sound(loss, cursor.rows)) {
+        state = counted(state, cursor.rows, loss);
+        let factors = step_factors(member, state.steps);
+        cursor.step_size = factors.x;
+        cursor.epsilon = factors.y;
+    } else {
+        state.diverged = 1u;
+        cursor.rows = 0u;
+    }
+    return state;
+}

@@ -1,0 +1,97 @@
+// The gradient behind the layer before, from the gradient behind this one: dz = dropout'(dy W^T) * f'(z),
+// then through the batch norm that may stand between.
+
+fn backward_input(l: u32, member: Member, step: Step, t: u32) {
+    if (layers[l].input_stride <= NARROW_4) {
+        backward_input_narrow(l, member, step, t);
+    } else {
+        backward_input_wide(l, member, step, t);
+    }
+    storageBarrier();
+{% if batch_norm %}
+    if (layers[l - 1u].normalized != 0u) {
+        norm_backward(l - 1u, member, step, t);
+    }
+{% endif %}
+}
+
+fn finish_backward_input(
+    before: ResidentLayer, l: u32, member: Member, step: Step, row: u32, column_4: u32, product: vec4<f32>,
+) {
+    let at = row * before.output_stride + column_4;
+    var dh = product;
+    var h = scratch[rows_at(step, before.h) + at];
+{% if dropout %}
+    if (member.dropout_threshold != 0u) {
+        // Layer l - 1 is the one whose output was dropped.
+        dh *= dropout_factors(member, column_4, row, l - 1u, step.batch.steps);
+        h /= member.dropout_scale;
+    }
+{% endif %}
+    scratch[rows_at(step, before.dy) + at] = activate_backward(dh, h, member.activation);
+}
+{% for tile in [wide, narrow] %}
+
+fn backward_input_{{ tile.name }}(l: u32, member: Member, step: Step, t: u32) {
+    let layer = layers[l];
+    let before = layers[l - 1u];
+    let dy = rows_at(step, layer.dy);
+    let lane = t % {{ tile.lanes }}u;
+    let first_row = t / {{ tile.lanes }}u * {{ tile.thread_rows }}u;
+    for (var row = 0u; row < step.batch.rows; row += {{ tile.rows }}u) {
+        for (var column = 0u; column < layer.input_stride; column += {{ tile.columns_4 }}u) {
+{% for q in range(tile.thread_columns_4) %}
+            let column_{{ q }} = column + lane + {{ q * tile.lanes }}u;
+{% if in_arena %}
+            let weights_{{ q }} = weight_at(layer, step.slot, 4u * min(column_{{ q }}, layer.input_stride - 1u), 0u);
+{% endif %}
+{% for i in range(tile.thread_rows) %}
+            var acc_{{ i }}_{{ q }} = vec4<f32>(0.0);
+{% endfor %}
+{% endfor %}
+            for (var k = 0u; k < layer.output_stride; k += INNER_4) {
+                stage_rows(
+                    dy, layer.output_stride, step.batch.rows, row, {{ tile.rows }}u, k, INNER_4,
+                    0u, STAGED_STRIDE, t);
+{% if not in_arena %}
+                stage_weights(
+                    layer, step.slot, 4u * column, {{ 4 * tile.columns_4 }}u, k, INNER_4,
+                    {{ WEIGHTS_AT }}u, 4u * INNER_4 + 1u, t);
+{% endif %}
+                workgroupBarrier();
+                let inner = min(INNER_4, layer.output_stride - k);
+                for (var c = 0u; c < inner; c++) {
+{% for i in range(tile.thread_rows) %}
+                    let d_{{ i }} = arena[(first_row + {{ i }}u) * STAGED_STRIDE + c];
+{% endfor %}
+{% for q in range(tile.thread_columns_4) %}
+{% for j in range(4) %}
+{% if in_arena %}
+                    let w_{{ q }}_{{ j }} = arena[weights_{{ q }} + k + c + {{ j }}u * layer.output_stride];
+{% else %}
+                    let w_{{ q }}_{{ j }} = arena[{{ WEIGHTS_AT }}u + (lane + {{ q * tile.lanes }}u) * (4u * INNER_4 + 1u) + {{ j }}u * INNER_4 + c];
+{% endif %}
+{% endfor %}
+{% for part in "xyzw" %}
+                    let v_{{ q }}_{{ part }} = vec4<f32>(w_{{ q }}_0.{{ part }}, w_{{ q }}_1.{{ part }}, w_{{ q }}_2.{{ part }}, w_{{ q }}_3.{{ part }});
+{% for i in range(tile.thread_rows) %}
+                    acc_{{ i }}_{{ q }} = fma(vec4<f32>(d_{{ i }}.{{ part }}), v_{{ q }}_{{ part }}, acc_{{ i }}_{{ q }});
+{% endfor %}
+{% endfor %}
+{% endfor %}
+                }
+                workgroupBarrier();
+            }
+{% include "resident/put_tile.wgsl" %}
+            for (var i = t; i < {{ tile.rows * tile.columns_4 }}u; i += THREADS) {
+                let at_row = row + i / {{ tile.columns_4 }}u;
+                let at_column = column + i % {{ tile.columns_4 }}u;
+                if (at_row < step.batch.rows && at_column < layer.input_stride) {
+                    finish_backward_input(before, l, member, step, at_row, at_column, arena[i]);
+                }
+            }
+            workgroupBarrier();
+        }
+    }
+}
+{% endfor %}

@@ -1,0 +1,88 @@
+// Gradients of one layer's weights and biases, and the optimizer's update of them: dW = x^T dy, db = the
+// sum of dy. A tile is of inputs and outputs; the rows of the batch are the inner dimension, ascending.
+
+fn backward_weights(l: u32, member: Member, step: Step, t: u32) {
+    if (layers[l].output_stride <= NARROW_4) {
+        backward_weights_narrow(l, member, step, t);
+    } else {
+        backward_weights_wide(l, member, step, t);
+    }
+}
+
+fn update_weight(
+    layer: ResidentLayer, member: Member, step: Step, row: u32, column_4: u32, at: u32, gradient: vec4<f32>,
+) {
+    let moment = layer.moments + member.first_moment * layer.weights_stride
+        + row * layer.output_stride + column_4;
+    set_weight(at, updated_parameter(
+        member, step.batch, moment, layer.weights_stride, weight(at), gradient));
+}
+{% for tile in [wide_weights, narrow_weights] %}
+
+fn backward_weights_{{ tile.name }}(l: u32, member: Member, step: Step, t: u32) {
+    let layer = layers[l];
+    let dy = rows_at(step, layer.dy);
+    let lane = t % {{ tile.lanes }}u;
+    let first_input_4 = t / {{ tile.lanes }}u * {{ tile.thread_rows // 4 }}u;
+    for (var input = 0u; input < layer.input_stride; input += {{ tile.rows // 4 }}u) {
+        for (var column = 0u; column < layer.output_stride; column += {{ tile.columns_4 }}u) {
+            let sums_bias = layer.bias != 0u && input == 0u;
+{% for q in range(tile.thread_columns_4) %}
+            let column_{{ q }} = column + lane + {{ q * tile.lanes }}u;
+            var bias_{{ q }} = vec4<f32>(0.0);
+{% for i in range(tile.thread_rows) %}
+            var acc_{{ i }}_{{ q }} = vec4<f32>(0.0);
+{% endfor %}
+{% endfor %}
+            for (var row = 0u; row < step.batch.rows; row += CHUNK_ROWS) {
+                stage_inputs(
+                    l, member, step, row, CHUNK_ROWS, input, {{ tile.rows // 4 }}u, 0u, {{ tile.rows // 4 }}u, t);
+                stage_rows(
+                    dy, layer.output_stride, step.batch.rows, row, CHUNK_ROWS, column, {{ tile.columns_4 }}u,
+                    {{ tile.gradients_at }}u, {{ tile.columns_4 }}u, t);
+                workgroupBarrier();
+                let rows = min(CHUNK_ROWS, step.batch.rows - row);
+                for (var r = 0u; r < rows; r++) {
+{% for p in range(tile.thread_rows // 4) %}
+                    let x_{{ p }} = arena[r * {{ tile.rows // 4 }}u + first_input_4 + {{ p }}u];
+{% endfor %}
+{% for q in range(tile.thread_columns_4) %}
+                    let d_{{ q }} = arena[{{ tile.gradients_at }}u + r * {{ tile.columns_4 }}u + lane + {{ q * tile.lanes }}u];
+{% for p in range(tile.thread_rows // 4) %}
+{% for part in "xyzw" %}
+                    acc_{{ 4 * p + loop.index0 }}_{{ q }} = fma(vec4<f32>(x_{{ p }}.{{ part }}), d_{{ q }}, acc_{{ 4 * p + loop.index0 }}_{{ q }});
+{% endfor %}
+{% endfor %}
+{% endfor %}
+                    if (sums_bias) {
+{% for q in range(tile.thread_columns_4) %}
+                        bias_{{ q }} += d_{{ q }};
+{% endfor %}
+                    }
+                }
+                workgroupBarrier();
+            }
+{% include "resident/put_tile.wgsl" %}
+            for (var i = t; i < {{ tile.rows * tile.columns_4 }}u; i += THREADS) {
+                let at_input = 4u * input + i / {{ tile.columns_4 }}u;
+                let at_column = column + i % {{ tile.columns_4 }}u;
+                if (at_input < layer.inputs && at_column < layer.output_stride) {
+                    update_weight(
+                        layer, member, step, at_input, at_column,
+                        weight_at(layer, step.slot, at_input, at_column), arena[i]);
+                }
+            }
+            if (sums_bias && t < {{ tile.lanes }}u) {
+{% for q in range(tile.thread_columns_4) %}
+                if (column_{{ q }} < layer.output_stride) {
+                    update_weight(
+                        layer, member, step, layer.inputs, column_{{ q }},
+                        bias_at(layer, step.slot, column_{{ q }}), bias_{{ q }});
+                }
+{% endfor %}
+            }
+            workgroupBarrier();
+        }
+    }
+}
+{% endfor %}

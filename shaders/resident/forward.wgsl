@@ -1,0 +1,110 @@
+// The forward pass of one layer, over all rows of the batch.
+
+fn forward(l: u32, member: Member, step: Step, t: u32) {
+    if (layers[l].output_stride <= NARROW_4) {
+        forward_narrow(l, member, step, t);
+    } else {
+        forward_wide(l, member, step, t);
+    }
+    storageBarrier();
+{% if batch_norm %}
+    if (layers[l].normalized != 0u) {
+        norm_forward(l, member, step, t);
+    }
+{% endif %}
+}
+
+fn finish_forward(
+    layer: ResidentLayer, l: u32, member: Member, step: Step, row: u32, column_4: u32, product: vec4<f32>,
+) {
+    var h = product;
+    if (layer.bias != 0u) {
+        h += weight(bias_at(layer, step.slot, column_4));
+    }
+    var place = layer.z;
+    if (layer.normalized == 0u) {
+        place = layer.h;
+        h = finish_hidden(layer, l, member, step, row, column_4, h);
+    }
+    scratch[rows_at(step, place) + row * layer.output_stride + column_4] = h;
+}
+
+// Activation and dropout, where they follow; 0 in the padding.
+fn finish_hidden(
+    layer: ResidentLayer, l: u32, member: Member, step: Step, row: u32, column_4: u32, z: vec4<f32>,
+) -> vec4<f32> {
+    var h = z;
+    if (layer.hidden != 0u) {
+        h = activate(h, member.activation);
+{% if dropout %}
+        if (member.dropout_threshold != 0u) {
+            h *= dropout_factors(member, column_4, row, l, step.batch.steps);
+        }
+{% endif %}
+    }
+    let columns = 4u * column_4 + vec4<u32>(0u, 1u, 2u, 3u);
+    return select(h, vec4<f32>(0.0), columns >= vec4<u32>(layer.outputs));
+}
+{% for tile in [wide, narrow] %}
+
+fn forward_{{ tile.name }}(l: u32, member: Member, step: Step, t: u32) {
+    let layer = layers[l];
+    let lane = t % {{ tile.lanes }}u;
+    let first_row = t / {{ tile.lanes }}u * {{ tile.thread_rows }}u;
+    for (var row = 0u; row < step.batch.rows; row += {{ tile.rows }}u) {
+        for (var column = 0u; column < layer.output_stride; column += {{ tile.columns_4 }}u) {
+{% for q in range(tile.thread_columns_4) %}
+            let column_{{ q }} = column + lane + {{ q * tile.lanes }}u;
+{% if in_arena %}
+            // Behind the last column the weights are those of the last, and the result is not used.
+            let weights_{{ q }} = WEIGHTS_IN_ARENA + layer.in_arena + min(column_{{ q }}, layer.output_stride - 1u);
+{% endif %}
+{% for i in range(tile.thread_rows) %}
+            var acc_{{ i }}_{{ q }} = vec4<f32>(0.0);
+{% endfor %}
+{% endfor %}
+            for (var k = 0u; k < layer.input_stride; k += INNER_4) {
+                stage_inputs(
+                    l, member, step, row, {{ tile.rows }}u, k, INNER_4, 0u, STAGED_STRIDE, t);
+{% if not in_arena %}
+                stage_weights(
+                    layer, step.slot, 4u * k, 4u * INNER_4, column, {{ tile.columns_4 }}u,
+                    {{ WEIGHTS_AT }}u, {{ 4 * tile.columns_4 }}u, t);
+{% endif %}
+                workgroupBarrier();
+                let inner = min(INNER_4, layer.input_stride - k);
+                for (var c = 0u; c < inner; c++) {
+{% for i in range(tile.thread_rows) %}
+                    let x_{{ i }} = arena[(first_row + {{ i }}u) * STAGED_STRIDE + c];
+{% endfor %}
+{% if in_arena %}
+                    let block = (k + c) * block_stride(layer);
+{% endif %}
+{% for j in range(4) %}
+{% for q in range(tile.thread_columns_4) %}
+{% if in_arena %}
+                    let w_{{ j }}_{{ q }} = arena[weights_{{ q }} + block + {{ j }}u * layer.output_stride];
+{% else %}
+                    let w_{{ j }}_{{ q }} = arena[{{ WEIGHTS_AT }}u + (4u * c + {{ j }}u) * {{ tile.columns_4 }}u + lane + {{ q * tile.lanes }}u];
+{% endif %}
+{% for i in range(tile.thread_rows) %}
+                    acc_{{ i }}_{{ q }} = fma(vec4<f32>(x_{{ i }}.{{ "xyzw"[j] }}), w_{{ j }}_{{ q }}, acc_{{ i }}_{{ q }});
+{% endfor %}
+{% endfor %}
+{% endfor %}
+                }
+                workgroupBarrier();
+            }
+{% include "resident/put_tile.wgsl" %}
+            for (var i = t; i < {{ tile.rows * tile.columns_4 }}u; i += THREADS) {
+                let at_row = row + i / {{ tile.columns_4 }}u;
+                let at_column = column + i % {{ tile.columns_4 }}u;
+                if (at_row < step.batch.rows && at_column < layer.output_stride) {
+                    finish_forward(layer, l, member, step, at_row, at_column, arena[i]);
+                }
+            }
+            workgroupBarrier();
+        }
+    }
+}
+{% endfor %}

@@ -1,0 +1,242 @@
+//! Variants of the resident kernel: tiles, and how much of the workgroup's memory is for what.
+
+use minijinja::{Value, context};
+
+use super::{Needs, Rendered, Source, render_with};
+
+/// How the resident kernel cuts results into tiles. Bits do not depend on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ResidentTiles {
+    /// Invocations of a workgroup; a power of 2, at least 4.
+    pub threads: u32,
+    /// Rows (of weights: inputs) that an invocation holds; a multiple of 4.
+    pub thread_rows: u32,
+    /// `vec4`s of columns that an invocation holds; a power of 2 that divides `columns_4`.
+    pub thread_columns_4: u32,
+    /// `vec4`s of columns of a tile; a power of 2.
+    pub columns_4: u32,
+    /// `vec4`s of the inner dimension that are staged at once; a power of 2.
+    pub inner_4: u32,
+}
+
+/// Rows of a batch that are staged at once for gradients of weights.
+pub(super) const CHUNK_ROWS: u32 = 16;
+/// `vec4`s of the inner dimension that are staged at once where weights are staged too.
+const STORAGE_INNER_4: u32 = 4;
+/// `vec4`s of columns of a narrow tile.
+pub(super) const NARROW_4: u32 = 4;
+
+/// What of the resident kernel is compiled in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ResidentVariant {
+    /// How results are cut.
+    pub tiles: ResidentTiles,
+    /// How features are stored: [`Source::FeaturesF32`] or [`Source::FeaturesU8`].
+    pub source: Source,
+    /// `vec4`s of weights and biases that the arena has room for; `None`: they stay in storage.
+    pub arena: Option<u32>,
+    /// What it is compiled for.
+    pub needs: Needs,
+}
+
+/// One way to cut a result, as the templates have it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Product {
+    name: &'static str,
+    /// Invocations side by side.
+    lanes: u32,
+    pub rows: u32,
+    pub columns_4: u32,
+    thread_rows: u32,
+    thread_columns_4: u32,
+    /// Where gradients are staged behind inputs, for products of weights.
+    gradients_at: u32,
+}
+
+impl Product {
+    fn new(
+        name: &'static str,
+        threads: u32,
+        columns_4: u32,
+        thread_rows: u32,
+        thread_columns_4: u32,
+    ) -> Self {
+        let lanes = columns_4 / thread_columns_4;
+        let rows = threads / lanes * thread_rows;
+        Self {
+            name,
+            lanes,
+            rows,
+            columns_4,
+            thread_rows,
+            thread_columns_4,
+            gradients_at: CHUNK_ROWS * rows / 4,
+        }
+    }
+
+    fn values(self) -> Value {
+        context! {
+            name => self.name,
+            lanes => self.lanes,
+            rows => self.rows,
+            columns_4 => self.columns_4,
+            thread_rows => self.thread_rows,
+            thread_columns_4 => self.thread_columns_4,
+            gradients_at => self.gradients_at,
+        }
+    }
+}
+
+impl ResidentTiles {
+    pub(super) fn wide(self) -> Product {
+        Product::new(
+            "wide",
+            self.threads,
+            self.columns_4,
+            self.thread_rows,
+            self.thread_columns_4,
+        )
+    }
+
+    /// As many rows as a wide tile, or a row an invocation.
+    pub(super) fn narrow(self) -> Product {
+        let rows = (self.wide().rows * NARROW_4 / self.threads).max(1);
+        Product::new("narrow", self.threads, NARROW_4, rows, 1)
+    }
+
+    pub(super) fn narrow_weights(self) -> Product {
+        let inputs = (64 * NARROW_4 / self.threads).clamp(4, 16);
+        Product::new("narrow", self.threads, NARROW_4, inputs, 1)
+    }
+
+    /// `vec4`s of the arena that hold staged inputs of a product.
+    fn staged_inputs(self) -> u32 {
+        self.wide().rows.max(self.narrow().rows) * (self.inner_4 + 1)
+    }
+
+    /// `vec4`s of the arena that are staged, with weights in the arena or without.
+    pub fn staged(self, weights_in_arena: bool) -> u32 {
+        let products = [self.wide(), self.narrow()];
+        let weights = products.map(|p| p.columns_4 * (4 * self.inner_4 + 1));
+        let weights = if weights_in_arena { [0; 2] } else { weights };
+        let inputs = self.staged_inputs() + weights[0].max(weights[1]);
+        let of_weights = [self.wide(), self.narrow_weights()];
+        let chunks = of_weights.map(|p| p.gradients_at + CHUNK_ROWS * p.columns_4);
+        let products = [self.wide(), self.narrow(), self.narrow_weights()];
+        let results = products.map(|p| p.rows * p.columns_4);
+        let all = [inputs, chunks[0], chunks[1], 2 * self.threads];
+        all.into_iter().chain(results).max().unwrap_or_default()
+    }
+
+    /// As records name them: invocations, then rows x columns of a tile and of an invocation.
+    pub fn name(self) -> String {
+        let wide = self.wide();
+        format!(
+            "{}: {}x{} by {}x{}, inner {}",
+            self.threads,
+            wide.rows,
+            4 * wide.columns_4,
+            wide.thread_rows,
+            4 * wide.thread_columns_4,
+            4 * self.inner_4,
+        )
+    }
+
+    pub(super) fn losses(self) -> u32 {
+        self.threads.clamp(16, 64)
+    }
+}
+
+/// Bytes of the workgroup's memory beside the arena: cursor, mark, losses.
+fn bytes_beside(tiles: ResidentTiles) -> u32 {
+    32 + 16 + 4 * tiles.losses() + 16
+}
+
+impl ResidentVariant {
+    /// `vec4`s that weights may take in the arena where a workgroup has so many bytes.
+    pub fn arena_room(tiles: ResidentTiles, workgroup_bytes: u32) -> u32 {
+        let arena = workgroup_bytes.saturating_sub(bytes_beside(tiles)) / 16;
+        arena.saturating_sub(tiles.staged(true))
+    }
+
+    /// Bytes of the workgroup's memory.
+    pub fn workgroup_bytes(self) -> u32 {
+        16 * self.arena_vec4s() + bytes_beside(self.tiles)
+    }
+
+    fn arena_vec4s(self) -> u32 {
+        self.cut().staged(self.arena.is_some()) + self.arena.unwrap_or(0)
+    }
+
+    /// The tiles as they are cut: weights that are staged too would need room for long chunks.
+    pub(super) fn cut(self) -> ResidentTiles {
+        let inner_4 = match self.arena {
+            Some(_) => self.tiles.inner_4,
+            None => self.tiles.inner_4.min(STORAGE_INNER_4),
+        };
+        ResidentTiles {
+            inner_4,
+            ..self.tiles
+        }
+    }
+
+    /// The kernel's text.
+    pub fn render(self) -> String {
+        render_with("resident", self.needs, self.values())
+    }
+
+    fn values(self) -> Value {
+        let tiles = self.cut();
+        context! {
+            THREADS => tiles.threads,
+            INNER_4 => tiles.inner_4,
+            CHUNK_ROWS => CHUNK_ROWS,
+            ARENA => self.arena_vec4s(),
+            WEIGHTS_AT => tiles.staged_inputs(),
+            WEIGHTS_IN_ARENA => tiles.staged(true),
+            LOSS_ROWS => tiles.losses(),
+            GROUP_COLUMNS => tiles.threads.min(8),
+            in_arena => self.arena.is_some(),
+            source => self.source.name(),
+            wide => tiles.wide().values(),
+            narrow => tiles.narrow().values(),
+            wide_weights => tiles.wide().values(),
+            narrow_weights => tiles.narrow_weights().values(),
+        }
+    }
+
+    /// Every different text with these tiles, and with weights in the least adapter's arena or not.
+    pub fn every_text(tiles: &[ResidentTiles]) -> Vec<Rendered> {
+        let mut texts = Vec::new();
+        for &tiles in tiles {
+            for source in [Source::FeaturesF32, Source::FeaturesU8] {
+                for arena in [None, Some(64)] {
+                    let variant = Self {
+                        tiles,
+                        source,
+                        arena,
+                        needs: Needs::ALL,
+                    };
+                    texts.push(Rendered {
+                        kernel: "resident",
+                        variant: variant.name(),
+                        wgsl: variant.render(),
+                    });
+                }
+            }
+        }
+        texts
+    }
+
+    fn name(self) -> String {
+        let ResidentTiles {
+            threads,
+            thread_rows,
+            thread_columns_4,
+            ..
+        } = self.tiles;
+        let weights = self.arena.map_or("storage", |_| "arena");
+        let source = self.source.name();
+        format!("{threads}_{thread_rows}x{thread_columns_4}-{source}-{weights}")
+    }
+}
