@@ -30,7 +30,7 @@ fn finish_backward_input(
 {% endif %}
     scratch[rows_at(step, before.dy) + at] = activate_backward(dh, h, member.activation);
 }
-{% for tile in [wide, narrow] %}
+{% for tile in [wide_back, narrow] %}
 
 fn backward_input_{{ tile.name }}(l: u32, member: Member, step: Step, t: u32) {
     let layer = layers[l];

@@ -64,9 +64,9 @@ impl Options {
             resident: match kind {
                 AdapterKind::Software => ResidentTiles {
                     threads: 8,
-                    thread_rows: 8,
+                    thread_rows: 16,
                     thread_columns_4: 4,
-                    columns_4: 8,
+                    columns_4: 16,
                     inner_4: 8,
                 },
                 _ => ResidentTiles {

@@ -29,7 +29,7 @@ impl Iterations {
         let mut dispatch = Trips::default();
         for layer in shape.layers() {
             let [inputs, outputs] = [layer.inputs, layer.outputs].map(|n| n.div_ceil(4) as u64);
-            layers = layers + counter.product(inputs, outputs) + counter.product(outputs, inputs);
+            layers = layers + counter.forward(inputs, outputs) + counter.backward(outputs, inputs);
             layers = layers + counter.weights(inputs, outputs);
             if layer.batch_norm() {
                 layers = layers + counter.norm(outputs);
@@ -105,12 +105,12 @@ struct Counter {
 }
 
 impl Counter {
-    fn tile_for(self, columns_4: u64) -> Product {
-        if columns_4 <= u64::from(NARROW_4) {
-            self.tiles.narrow()
-        } else {
-            self.tiles.wide()
-        }
+    fn forward(self, inner: u64, columns: u64) -> Trips {
+        self.product(inner, columns, self.tiles.wide())
+    }
+
+    fn backward(self, inner: u64, columns: u64) -> Trips {
+        self.product(inner, columns, self.tiles.wide_back())
     }
 
     /// To stage so many rows of so many `vec4`s, from the dataset or from the scratch.
@@ -124,9 +124,13 @@ impl Counter {
 
     /// A product of rows, with its inner dimension and its columns in `vec4`s. Both widths of tiles are
     /// in the code, one of them masked.
-    fn product(self, inner: u64, columns: u64) -> Trips {
+    fn product(self, inner: u64, columns: u64, wide: Product) -> Trips {
         let tiles = self.tiles;
-        let tile = self.tile_for(columns);
+        let tile = if columns <= u64::from(NARROW_4) {
+            tiles.narrow()
+        } else {
+            wide
+        };
         let mut chunk = self.stage(tile.rows, tiles.inner_4) + straight(tiles.inner_4.into());
         if !self.in_arena {
             let forward = self.stage(4 * tiles.inner_4, tile.columns_4);

@@ -98,6 +98,18 @@ impl ResidentTiles {
         )
     }
 
+    /// Of gradients of inputs: an invocation holds at most 8 rows, beyond which compiling takes longer and
+    /// training hardly less.
+    pub(super) fn wide_back(self) -> Product {
+        Product::new(
+            "wide",
+            self.threads,
+            self.columns_4,
+            self.thread_rows.min(8),
+            self.thread_columns_4,
+        )
+    }
+
     /// As many rows as a wide tile, or a row an invocation.
     pub(super) fn narrow(self) -> Product {
         let rows = (self.wide().rows * NARROW_4 / self.threads).max(1);
@@ -199,6 +211,7 @@ impl ResidentVariant {
             in_arena => self.arena.is_some(),
             source => self.source.name(),
             wide => tiles.wide().values(),
+            wide_back => tiles.wide_back().values(),
             narrow => tiles.narrow().values(),
             wide_weights => tiles.wide().values(),
             narrow_weights => tiles.narrow_weights().values(),
