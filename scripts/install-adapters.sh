@@ -27,6 +27,6 @@ if [[ ${1:-} == --swiftshader ]]; then
   folder=$(cd "$folder" && pwd)
   chmod 755 "$folder"
   # Only the driver is wanted, and none of the browser that it comes with.
-  (cd "$folder" && apt-get download -qq chromium-common && dpkg-deb -x chromium-common_*.deb . && rm -f chromium-common_*.deb)
+  (cd "$folder" && rm -f chromium-common_*.deb && apt-get download -qq chromium-common && dpkg-deb -x chromium-common_*.deb . && rm -f chromium-common_*.deb)
   echo "VK_DRIVER_FILES=$folder/usr/lib/chromium/vk_swiftshader_icd.json"
 fi

@@ -295,7 +295,13 @@ impl GpuEngine {
         let room = ResidentVariant::arena_room(self.options.resident, workgroup);
         let needed = u32::try_from(arena_layout(shape).1).ok()?;
         let fits = needed <= room && !self.options.weights_in_storage;
-        fits.then(|| needed.next_multiple_of(ARENA_STEP).min(room))
+        // A GPU has room for more workgroups at once where each takes less; a software adapter has one
+        // a core, and takes seconds to compile a kernel.
+        let step = match gpu.kind {
+            AdapterKind::Software => room,
+            _ => ARENA_STEP,
+        };
+        fits.then(|| needed.next_multiple_of(step.max(1)).min(room))
     }
 
     fn compiled_resident(

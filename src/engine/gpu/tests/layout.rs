@@ -12,7 +12,7 @@ fn predicted_bytes_are_those_that_are_allocated() {
             arena: true,
             ..options()
         };
-        for options in [options(), with_arena, resident(false), resident(true)] {
+        for options in [options(), with_arena, resident(false)] {
             let engine = engine(&adapter, options);
             for (hidden, bytes) in [(vec![], false), (vec![5], true), (vec![20, 7], false)] {
                 let made = Made::new(60, 9, &hidden, 5, bytes).with_batch_norm(!bytes);
