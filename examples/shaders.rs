@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use regatta::engine::gpu::{AdapterKind, Options, check, every_text};
+use regatta::engine::gpu::{AdapterKind, Options, ResidentVariant, check, every_text};
 
 fn main() -> std::io::Result<()> {
     let folder = std::env::args_os().nth(1).map(PathBuf::from);
@@ -13,7 +13,9 @@ fn main() -> std::io::Result<()> {
     let tiles = kinds.map(|kind| check::tiles_of(Options::for_kind(kind).tiles));
     let tiles = tiles.iter().flatten().flat_map(|t| [t.rows, t.weights]);
     let tiles: Vec<_> = tiles.collect();
-    for text in every_text(&tiles) {
+    let resident = kinds.map(|kind| Options::for_kind(kind).resident);
+    let resident = ResidentVariant::every_text(&resident);
+    for text in every_text(&tiles).into_iter().chain(resident) {
         let name = format!("{}-{}.wgsl", text.kernel, text.variant);
         std::fs::write(folder.join(name), text.wgsl)?;
     }
