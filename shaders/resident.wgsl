@@ -170,6 +170,10 @@ fn resident(
         for (var l = 0u; l <= last; l++) {
             backward_weights(l, member, step, t);
         }
+{% if not in_arena %}
+        // The next step reads weights that other invocations have written.
+        storageBarrier();
+{% endif %}
         done += step.batch.rows;
         steps += 1u;
         if (t == 0u) {

@@ -221,9 +221,9 @@ fn joined(sums: &[LayerBytes]) -> [Joined; 2] {
 /// What the resident kernel needs beside what both engines have.
 #[derive(Debug)]
 pub struct ResidentBuffers {
-    /// [`Run`](crate::engine::gpu::layout::Run), uniform.
+    /// [`Run`], uniform.
     pub run: wgpu::Buffer,
-    /// [`ResidentLayer`](crate::engine::gpu::layout::ResidentLayer)s.
+    /// [`ResidentLayer`]s.
     pub layers: wgpu::Buffer,
     /// Parameters and running statistics of all layers.
     pub values: wgpu::Buffer,

@@ -31,7 +31,7 @@ pub(super) const NARROW_4: u32 = 4;
 pub struct ResidentVariant {
     /// How results are cut.
     pub tiles: ResidentTiles,
-    /// How features are stored: [`Source::FeaturesF32`] or [`Source::FeaturesU8`].
+    /// How features are stored: f32 or bytes.
     pub source: Source,
     /// `vec4`s of weights and biases that the arena has room for; `None`: they stay in storage.
     pub arena: Option<u32>,
