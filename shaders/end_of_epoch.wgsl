@@ -5,6 +5,7 @@
 // Twin: `Slot::train_epoch` in src/engine/cpu/wave.rs.
 {% include "shared/member.wgsl" %}
 {% include "shared/functions.wgsl" %}
+{% include "shared/optimizer.wgsl" %}
 {% include "shared/state.wgsl" %}
 {% include "shared/step.wgsl" %}
 

@@ -7,7 +7,7 @@
 // How to read it. A step is, in this order, with a barrier of the workgroup between any two:
 //   forward        of each layer     h = dropout(f(x W + b)), or z = x W, then batch norm  resident/forward.wgsl
 //   loss           of the last       softmax, its gradient in place of the logits          resident/loss.wgsl
-//   judge                            is the loss sound; the step is counted                here
+//   judge                            is the loss sound; the step is counted                shared/step.wgsl
 //   backward_input of each but the first, from the last    dz from dy and the old W        resident/backward_input.wgsl
 //   backward_weights of each         dW, db, and at once the optimizer's update            resident/backward_weights.wgsl
 // All gradients of inputs come before the first update, so that they read the old weights, and gradients
@@ -117,7 +117,6 @@ fn beside_rows(step: Step, place: u32) -> u32 {
 {% include "resident/backward_input.wgsl" %}
 {% include "resident/backward_weights.wgsl" %}
 
-// Values that every invocation of a step may use: read once, by all of them.
 fn step_of(slot: u32, member: Member, batch: Cursor) -> Step {
     let padded = (member.batch_size + run.row_tile - 1u) / run.row_tile * run.row_tile;
     let at = member.first_row * run.row_stride + slot * run.member_stride;
@@ -158,7 +157,9 @@ fn resident(
         }
         let loss = loss_and_gradient(layers[last], step, t);
         if (t == 0u) {
-            state = judge(member, state, loss);
+            let after = judged(member, state, batch, loss);
+            state = after.state;
+            cursor = after.cursor;
         }
         step.batch = workgroupUniformLoad(&cursor);
         if (step.batch.rows == 0u) {
@@ -187,28 +188,9 @@ fn resident(
     let epoch_ends = done > 0u && batch.rows == 0u;
     let finite = store_weights(slot, epoch_ends, t);
     if (t == 0u) {
-        states[slot] = select_state(epoch_ends, ended_epoch(member, state, finite), state);
+        if (epoch_ends) {
+            state = ended_epoch(member, state, finite);
+        }
+        states[slot] = state;
     }
-}
-
-fn select_state(ended: bool, yes: State, no: State) -> State {
-    if (ended) {
-        return yes;
-    }
-    return no;
-}
-
-// Counts the step, unless its loss is not sound: then it changes nothing, and the member is frozen.
-fn judge(member: Member, before: State, loss: f32) -> State {
-    var state = before;
-    if (is_sound(loss, cursor.rows)) {
-        state = counted(state, cursor.rows, loss);
-        let factors = step_factors(member, state.steps);
-        cursor.step_size = factors.x;
-        cursor.epsilon = factors.y;
-    } else {
-        state.diverged = 1u;
-        cursor.rows = 0u;
-    }
-    return state;
 }

@@ -37,25 +37,15 @@ fn step(
         return;
     }
     let slot = live[entry];
-    var cursor = forward[slot];
+    let cursor = forward[slot];
     if (cursor.rows == 0u) {
         backward[slot].rows = 0u;
         return;
     }
     let member = members[slot];
     let loss = batch_loss(member.first_row, cursor.rows);
-    let sound = is_sound(loss, cursor.rows);
-    var state = states[slot];
-    if (sound) {
-        state = counted(state, cursor.rows, loss);
-        let factors = step_factors(member, state.steps);
-        cursor.step_size = factors.x;
-        cursor.epsilon = factors.y;
-    } else {
-        state.diverged = 1u;
-        cursor.rows = 0u;
-    }
-    states[slot] = state;
-    backward[slot] = cursor;
-    forward[slot] = cursor_at(member, state);
+    let after = judged(member, states[slot], cursor, loss);
+    states[slot] = after.state;
+    backward[slot] = after.cursor;
+    forward[slot] = cursor_at(member, after.state);
 }

@@ -27,12 +27,9 @@ fn backward_weights_{{ tile.name }}(l: u32, member: Member, step: Step, t: u32) 
     for (var input = 0u; input < layer.input_stride; input += {{ tile.rows // 4 }}u) {
         for (var column = 0u; column < layer.output_stride; column += {{ tile.columns_4 }}u) {
             let sums_bias = layer.bias != 0u && input == 0u;
+{% include "resident/begin_tile.wgsl" %}
 {% for q in range(tile.thread_columns_4) %}
-            let column_{{ q }} = column + lane + {{ q * tile.lanes }}u;
             var bias_{{ q }} = vec4<f32>(0.0);
-{% for i in range(tile.thread_rows) %}
-            var acc_{{ i }}_{{ q }} = vec4<f32>(0.0);
-{% endfor %}
 {% endfor %}
             for (var row = 0u; row < step.batch.rows; row += CHUNK_ROWS) {
                 stage_inputs(
@@ -62,16 +59,6 @@ fn backward_weights_{{ tile.name }}(l: u32, member: Member, step: Step, t: u32) 
                 }
                 workgroupBarrier();
             }
-{% include "resident/put_tile.wgsl" %}
-            for (var i = t; i < {{ tile.rows * tile.columns_4 }}u; i += THREADS) {
-                let at_input = 4u * input + i / {{ tile.columns_4 }}u;
-                let at_column = column + i % {{ tile.columns_4 }}u;
-                if (at_input < layer.inputs && at_column < layer.output_stride) {
-                    update_weight(
-                        layer, member, step, at_input, at_column,
-                        weight_at(layer, step.slot, at_input, at_column), arena[i]);
-                }
-            }
             if (sums_bias && t < {{ tile.lanes }}u) {
 {% for q in range(tile.thread_columns_4) %}
                 if (column_{{ q }} < layer.output_stride) {
@@ -81,7 +68,11 @@ fn backward_weights_{{ tile.name }}(l: u32, member: Member, step: Step, t: u32) 
                 }
 {% endfor %}
             }
-            workgroupBarrier();
+{% set first_row = "4u * input" %}
+{% set rows = "layer.inputs" %}
+{% set columns = "layer.output_stride" %}
+{% set finish = "update_weight(layer, member, step, at_row, at_column, weight_at(layer, step.slot, at_row, at_column), arena[i]);" %}
+{% include "resident/end_tile.wgsl" %}
         }
     }
 }

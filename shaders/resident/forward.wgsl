@@ -53,16 +53,13 @@ fn forward_{{ tile.name }}(l: u32, member: Member, step: Step, t: u32) {
     let first_row = t / {{ tile.lanes }}u * {{ tile.thread_rows }}u;
     for (var row = 0u; row < step.batch.rows; row += {{ tile.rows }}u) {
         for (var column = 0u; column < layer.output_stride; column += {{ tile.columns_4 }}u) {
-{% for q in range(tile.thread_columns_4) %}
-            let column_{{ q }} = column + lane + {{ q * tile.lanes }}u;
+{% include "resident/begin_tile.wgsl" %}
 {% if in_arena %}
             // Behind the last column the weights are those of the last, and the result is not used.
-            let weights_{{ q }} = WEIGHTS_IN_ARENA + layer.in_arena + min(column_{{ q }}, layer.output_stride - 1u);
+{% for q in range(tile.thread_columns_4) %}
+            let weights_{{ q }} = weight_at(layer, step.slot, 0u, min(column_{{ q }}, layer.output_stride - 1u));
+{% endfor %}
 {% endif %}
-{% for i in range(tile.thread_rows) %}
-            var acc_{{ i }}_{{ q }} = vec4<f32>(0.0);
-{% endfor %}
-{% endfor %}
             for (var k = 0u; k < layer.input_stride; k += INNER_4) {
                 stage_inputs(
                     l, member, step, row, {{ tile.rows }}u, k, INNER_4, 0u, STAGED_STRIDE, t);
@@ -95,15 +92,11 @@ fn forward_{{ tile.name }}(l: u32, member: Member, step: Step, t: u32) {
                 }
                 workgroupBarrier();
             }
-{% include "resident/put_tile.wgsl" %}
-            for (var i = t; i < {{ tile.rows * tile.columns_4 }}u; i += THREADS) {
-                let at_row = row + i / {{ tile.columns_4 }}u;
-                let at_column = column + i % {{ tile.columns_4 }}u;
-                if (at_row < step.batch.rows && at_column < layer.output_stride) {
-                    finish_forward(layer, l, member, step, at_row, at_column, arena[i]);
-                }
-            }
-            workgroupBarrier();
+{% set first_row = "row" %}
+{% set rows = "step.batch.rows" %}
+{% set columns = "layer.output_stride" %}
+{% set finish = "finish_forward(layer, l, member, step, at_row, at_column, arena[i]);" %}
+{% include "resident/end_tile.wgsl" %}
         }
     }
 }

@@ -5,8 +5,9 @@
 // Wide tiles are {{ wide.rows }} rows (or inputs) x {{ 4 * wide.columns_4 }} columns: {{ wide.lanes }} invocations side by side, each with
 // {{ wide.thread_rows }} x {{ 4 * wide.thread_columns_4 }}. Narrow ones, for results of at most 16 columns, which would leave most of a wide tile
 // idle: {{ narrow.lanes }} side by side, each with {{ narrow.thread_rows }} x {{ 4 * narrow.thread_columns_4 }}.
+//
+// resident/begin_tile.wgsl and resident/end_tile.wgsl are the first and the last lines of every tile.
 
-// Rows of a tile of a batch; {{ wide.rows }} in wide and {{ narrow.rows }} in narrow tiles.
 // vec4s of the inner dimension that are staged at once.
 const INNER_4 = {{ INNER_4 }}u;
 // Rows are one vec4 longer, so that neighbouring rows lie in other banks.

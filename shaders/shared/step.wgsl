@@ -1,4 +1,4 @@
-// What becomes of a member's state from step to step and epoch to epoch.
+// What becomes of a member's state from step to step and epoch to epoch; needs optimizer.wgsl.
 // Twin: `Slot::train_epoch` in src/engine/cpu/wave.rs.
 
 const MOST_LOSS = {{ MOST_LOSS }};
@@ -12,9 +12,25 @@ fn cursor_at(member: Member, state: State) -> Cursor {
         0.0, 0.0, 1.0 / f32(max(live, 1u)), 0u);
 }
 
-// Whether a step may be made that has this loss, summed over its rows.
-fn is_sound(loss: f32, rows: u32) -> bool {
-    return is_finite(loss) && loss <= MOST_LOSS * f32(rows);
+struct Judged {
+    state: State,
+    cursor: Cursor,
+}
+
+// Between the forward and the backward pass, by the loss summed over the batch: counts the step and gives
+// the optimizer's factors, or, where the loss is not sound, freezes the member and leaves no rows.
+fn judged(member: Member, before: State, batch: Cursor, loss: f32) -> Judged {
+    var out = Judged(before, batch);
+    if (is_finite(loss) && loss <= MOST_LOSS * f32(batch.rows)) {
+        out.state = counted(before, batch.rows, loss);
+        let factors = step_factors(member, out.state.steps);
+        out.cursor.step_size = factors.x;
+        out.cursor.epsilon = factors.y;
+    } else {
+        out.state.diverged = 1u;
+        out.cursor.rows = 0u;
+    }
+    return out;
 }
 
 // After a step. The epoch's sum carries what rounding loses (Dekker's two-sum).

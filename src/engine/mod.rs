@@ -307,9 +307,9 @@ pub trait Engine: Sync {
     /// The adapter and the engine on it.
     fn adapter(&self) -> AdapterDescription;
 
-    /// The same for networks of these shapes: an adapter may have engines of which each takes some, and
-    /// the variants then say which.
-    fn adapter_for(&self, _shapes: &BTreeSet<Shape>) -> AdapterDescription {
+    /// The same for networks of these shapes, with batches of up to so many rows: an adapter may have
+    /// engines of which each takes some, and the variants then say which.
+    fn adapter_for(&self, _shapes: &BTreeSet<Shape>, _batch: usize) -> AdapterDescription {
         self.adapter()
     }
 

@@ -182,7 +182,8 @@ impl<'s> Study<'s> {
 
     /// The adapter, with what it takes for the networks of this study.
     pub fn adapter(&self) -> AdapterDescription {
-        self.engine.adapter_for(&self.shapes())
+        self.engine
+            .adapter_for(&self.shapes(), self.largest_batch())
     }
 
     fn adapter_record(&self) -> AdapterRecord {

@@ -7,130 +7,17 @@ use std::time::Instant;
 use super::adapter::{AdapterKind, GpuAdapter, enumerate};
 use super::device::GpuDevice;
 use super::kernels::{Checks, Kernel, resident};
-use super::layered::{Kernels, StepCost, Tiles, feature_bytes, predicted_bytes};
-use super::layout::MemberData;
-use super::resident::Resident;
-use super::shader::{Iterations, Needs, ResidentTiles, ResidentVariant, Source, TileShape};
+use super::layered::{Kernels, StepCost, feature_bytes, predicted_bytes};
+use super::options::{EngineKind, Options};
+use super::resident::{Choice, Resident};
+use super::shader::{ResidentVariant, Source};
 use super::split;
 use super::timing::Timer;
 use super::wave::GpuWave;
 use crate::data::{Dataset, FeatureValues, Features};
 use crate::engine::{AdapterDescription, Engine, EngineError, Running, SHAPE_VARIANT, WaveSetup};
-use crate::plan::{BufferLayout, Footprint, Limits, arena_layout};
+use crate::plan::{BufferLayout, Footprint, Limits};
 use crate::train::{Hyperparameters, Shape};
-
-/// How kernels are compiled. Results do not depend on it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Options {
-    /// wgpu's bounds checks.
-    pub checks: Checks,
-    /// How product kernels cut their results.
-    pub tiles: Tiles,
-    /// Gradients go to buffers of their own, and a kernel of its own updates from them.
-    pub arena: bool,
-    /// What trains.
-    pub engine: EngineKind,
-    /// How the resident kernel cuts its results.
-    pub resident: ResidentTiles,
-    /// The resident kernel leaves weights in storage also where they fit a workgroup's memory.
-    pub weights_in_storage: bool,
-    /// Bytes that the buffers of a wave may take; what is beyond counts as no room. For tests.
-    pub most_bytes: Option<u64>,
-}
-
-impl Options {
-    /// What is fast on adapters of this kind.
-    pub fn for_kind(kind: AdapterKind) -> Self {
-        let tile = |rows, columns, thread_rows| TileShape {
-            rows,
-            columns,
-            thread_rows,
-        };
-        // By `benches/gpu_tiles.rs` on llvmpipe; for hardware by what recurs elsewhere.
-        let (rows, weights) = (tile(32, 64, 8), tile(64, 64, 8));
-        let narrow_thread_rows = match kind {
-            AdapterKind::Software => 8,
-            _ => 4,
-        };
-        Self {
-            checks: Checks::Off,
-            tiles: Tiles {
-                rows,
-                weights,
-                narrow_thread_rows,
-            },
-            arena: false,
-            engine: EngineKind::Auto,
-            resident: match kind {
-                AdapterKind::Software => ResidentTiles {
-                    threads: 8,
-                    thread_rows: 16,
-                    thread_columns_4: 4,
-                    columns_4: 16,
-                    inner_4: 8,
-                },
-                _ => ResidentTiles {
-                    threads: 64,
-                    thread_rows: 8,
-                    thread_columns_4: 1,
-                    columns_4: 16,
-                    inner_4: 16,
-                },
-            },
-            weights_in_storage: false,
-            most_bytes: None,
-        }
-    }
-}
-
-/// What trains the members of a wave.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum EngineKind {
-    /// The resident engine where a member's weights fit a workgroup's memory, else the layered one.
-    Auto,
-    /// A dispatch a layer.
-    Layered,
-    /// A workgroup a member.
-    Resident,
-}
-
-impl EngineKind {
-    /// As `--engine` and `run.json` have it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Auto => "auto",
-            Self::Layered => "layered",
-            Self::Resident => "resident",
-        }
-    }
-
-    /// Of a word; `None` for another.
-    pub fn of(word: &str) -> Option<Self> {
-        let all = [Self::Auto, Self::Layered, Self::Resident];
-        all.into_iter().find(|kind| kind.name() == word)
-    }
-}
-
-/// What would fit in place of a shape that does not, for people.
-fn what_fits(shape: &Shape, fits: impl Fn(&Shape) -> bool) -> String {
-    let widths = shape.widths();
-    let depth = widths.len() - 2;
-    let of_width = |width: u64| {
-        let hidden = vec![width; depth];
-        Shape::new(widths[0], &hidden, shape.outputs()).with_batch_norm(shape.batch_norm())
-    };
-    let widest = (1..=1 << 12)
-        .rev()
-        .find(|&width| depth > 0 && fits(&of_width(width)));
-    match widest {
-        Some(width) if depth == 1 => format!("a hidden layer of up to {width} units fits"),
-        Some(width) => format!("{depth} hidden layers of up to {width} units each fit"),
-        None => "use fewer features".to_owned(),
-    }
-}
-
-/// Parameters of a network that one workgroup can sensibly train from storage, in bytes.
-const MOST_RESIDENT_BYTES: u64 = 1 << 20;
 
 /// Trains waves on one GPU.
 #[derive(Debug)]
@@ -219,19 +106,17 @@ impl GpuEngine {
     /// When it does not fit, or the device fails.
     pub(super) fn wave<'r>(&'r self, wave: WaveSetup<'r>) -> Result<GpuWave<'r>, EngineError> {
         self.check_data(wave.data.dataset)?;
-        let source = match wave.data.dataset.features.values() {
-            FeatureValues::F32(_) => Source::FeaturesF32,
-            FeatureValues::U8(_) => Source::FeaturesU8,
-        };
+        let source = source_of(&wave);
         let begun = Instant::now();
         let (gpu, kernels) = self.compiled(source)?;
-        let (layout, resident) = match self.resident(&gpu, &wave, source) {
+        let resident = match self.choice(&gpu).of_wave(&wave, source) {
             Some((variant, most_steps)) => {
                 let kernel = self.compiled_resident(&gpu, variant)?;
-                (self.layout, Some(Resident::new(kernel, most_steps)))
+                Some(Resident::new(kernel, most_steps))
             }
-            None => (self.layout.without_resident(), None),
+            None => None,
         };
+        let layout = self.layout_of(&gpu, &wave);
         let compile_s = begun.elapsed().as_secs_f64();
         let timer = self.timed.then(|| Timer::new(Arc::clone(&gpu)));
         let wave = GpuWave::new(gpu, kernels, resident, wave, layout, self.options)?;
@@ -240,7 +125,23 @@ impl GpuEngine {
 
     /// Bytes that a wave will take on the adapter, dataset and lists included.
     pub fn predicted_bytes(&self, wave: &WaveSetup<'_>) -> u64 {
-        predicted_bytes(wave, self.layout, self.options.tiles)
+        let layout = self.layout_of(&self.device(), wave);
+        predicted_bytes(wave, layout, self.options.tiles)
+    }
+
+    fn choice<'a>(&'a self, gpu: &'a GpuDevice) -> Choice<'a> {
+        Choice {
+            gpu,
+            options: &self.options,
+        }
+    }
+
+    /// How a wave lies on the adapter: by the engine that trains it.
+    fn layout_of(&self, gpu: &GpuDevice, wave: &WaveSetup<'_>) -> BufferLayout {
+        match self.choice(gpu).of_wave(wave, source_of(wave)) {
+            Some(_) => self.layout,
+            None => self.layout.without_resident(),
+        }
     }
 
     /// What a model says of one step of these members on these features.
@@ -267,43 +168,6 @@ impl GpuEngine {
         Ok((gpu, compiled))
     }
 
-    /// How the resident kernel trains a wave, and how many steps it may make in a dispatch; `None` where
-    /// it does not.
-    fn resident(
-        &self,
-        gpu: &GpuDevice,
-        wave: &WaveSetup<'_>,
-        source: Source,
-    ) -> Option<(ResidentVariant, u32)> {
-        let largest = wave.members.iter().map(|m| m.hyperparameters.batch_size);
-        let batch = largest.max().unwrap_or(1);
-        let tiles = self.options.resident;
-        let variant = ResidentVariant {
-            tiles,
-            source,
-            arena: self.arena_for(wave.shape, gpu),
-            needs: needs(gpu.kind, wave),
-        };
-        let steps = most_steps(gpu.kind, Iterations::new(variant, wave.shape, batch));
-        (self.layout.is_resident(wave.shape) && steps > 0).then_some((variant, steps))
-    }
-
-    /// `vec4`s of the arena for a shape's weights, rounded up so that shapes of about one size share a
-    /// kernel; `None` where they do not fit.
-    fn arena_for(&self, shape: &Shape, gpu: &GpuDevice) -> Option<u32> {
-        let workgroup = gpu.limits.max_compute_workgroup_storage_size;
-        let room = ResidentVariant::arena_room(self.options.resident, workgroup);
-        let needed = u32::try_from(arena_layout(shape).1).ok()?;
-        let fits = needed <= room && !self.options.weights_in_storage;
-        // A GPU has room for more workgroups at once where each takes less; a software adapter has one
-        // a core, and takes seconds to compile a kernel.
-        let step = match gpu.kind {
-            AdapterKind::Software => room,
-            _ => ARENA_STEP,
-        };
-        fits.then(|| needed.next_multiple_of(step.max(1)).min(room))
-    }
-
     fn compiled_resident(
         &self,
         gpu: &GpuDevice,
@@ -327,7 +191,7 @@ impl GpuEngine {
     }
 
     /// The adapter, with the engine that trains most of these shapes and, for each, which does and how.
-    fn description(&self, shapes: &BTreeSet<Shape>) -> AdapterDescription {
+    fn description(&self, shapes: &BTreeSet<Shape>, batch: usize) -> AdapterDescription {
         let Options {
             checks,
             tiles,
@@ -347,14 +211,13 @@ impl GpuEngine {
         ];
         let mut variants: BTreeMap<String, String> = BTreeMap::new();
         variants.extend(kernels.map(|(name, value)| (name.to_owned(), value)));
+        let gpu = self.device();
+        let mut of_resident = 0;
         for shape in shapes {
-            variants.insert(
-                format!("{SHAPE_VARIANT}{shape}"),
-                self.form(shape).to_owned(),
-            );
+            let form = self.choice(&gpu).form(shape, batch);
+            of_resident += usize::from(form != "layered");
+            variants.insert(format!("{SHAPE_VARIANT}{shape}"), form.to_owned());
         }
-        let is_resident = |shape: &&Shape| self.layout.is_resident(shape);
-        let of_resident = shapes.iter().filter(is_resident).count();
         let resident = match shapes.len() {
             0 => engine == EngineKind::Resident,
             all => 2 * of_resident >= all,
@@ -362,49 +225,8 @@ impl GpuEngine {
         AdapterDescription {
             engine: word(resident, "layered", "resident"),
             variants,
-            ..self.device().description.clone()
+            ..gpu.description.clone()
         }
-    }
-
-    /// Which engine trains a shape, and where its weights are.
-    fn form(&self, shape: &Shape) -> &'static str {
-        match self.arena_for(shape, &self.device()) {
-            _ if !self.layout.is_resident(shape) => "layered",
-            Some(_) => "resident, weights in workgroup memory",
-            None => "resident, weights in storage",
-        }
-    }
-
-    /// Whether the resident engine, where it alone was asked for, trains these networks.
-    fn check_resident(&self, shape: &Shape, batch: usize) -> Result<(), EngineError> {
-        if self.options.engine != EngineKind::Resident {
-            return Ok(());
-        }
-        if !self.layout.is_resident(shape) {
-            let available = self.layout.most_resident_bytes;
-            return Err(EngineError::NotResident {
-                needed: 16 * arena_layout(shape).1,
-                available,
-                adapter: self.name(),
-                fits: what_fits(shape, |shape| self.layout.is_resident(shape)),
-                shape: shape.clone(),
-            });
-        }
-        let gpu = self.device();
-        let variant = ResidentVariant {
-            tiles: self.options.resident,
-            source: Source::FeaturesF32,
-            arena: self.arena_for(shape, &gpu),
-            needs: Needs::ALL,
-        };
-        if most_steps(gpu.kind, Iterations::new(variant, shape, batch)) == 0 {
-            return Err(EngineError::StepTooLong {
-                shape: shape.clone(),
-                batch,
-                adapter: self.name(),
-            });
-        }
-        Ok(())
     }
 
     fn name(&self) -> String {
@@ -414,11 +236,11 @@ impl GpuEngine {
 
 impl Engine for GpuEngine {
     fn adapter(&self) -> AdapterDescription {
-        self.description(&BTreeSet::new())
+        self.description(&BTreeSet::new(), 1)
     }
 
-    fn adapter_for(&self, shapes: &BTreeSet<Shape>) -> AdapterDescription {
-        self.description(shapes)
+    fn adapter_for(&self, shapes: &BTreeSet<Shape>, batch: usize) -> AdapterDescription {
+        self.description(shapes, batch)
     }
 
     fn limits(&self) -> Limits {
@@ -440,7 +262,7 @@ impl Engine for GpuEngine {
     }
 
     fn capacity(&self, shape: &Shape, batch: usize) -> Result<u64, EngineError> {
-        self.check_resident(shape, batch)?;
+        self.choice(&self.device()).check(shape, batch)?;
         let each = Footprint::new(shape, &Hyperparameters::largest(batch), Some(self.layout));
         let available = self.limits.most_bytes;
         let most_buffer = self.layout.most_buffer_bytes;
@@ -484,6 +306,14 @@ impl Engine for GpuEngine {
     }
 }
 
+/// How the features of a wave's data are stored.
+fn source_of(wave: &WaveSetup<'_>) -> Source {
+    match wave.data.dataset.features.values() {
+        FeatureValues::F32(_) => Source::FeaturesF32,
+        FeatureValues::U8(_) => Source::FeaturesU8,
+    }
+}
+
 /// A new device: on the same adapter if it is still there, else on the first that can be used and
 /// computes on the same kind of thing.
 fn reopened(lost: &GpuDevice) -> Result<GpuDevice, EngineError> {
@@ -508,48 +338,14 @@ fn reopened(lost: &GpuDevice) -> Result<GpuDevice, EngineError> {
     }))
 }
 
-/// What a wave's kernel is compiled for. Software adapters execute what their branches leave out, and
-/// translate an expression alike wherever it stands. A GPU branches, and its compiler might draw
-/// operations together in one kernel and not in another: there all members have the same kernel, so
-/// that no member's bits depend on its neighbours.
-fn needs(kind: AdapterKind, wave: &WaveSetup<'_>) -> Needs {
-    if kind != AdapterKind::Software {
-        return Needs::ALL;
-    }
-    let members = wave
-        .members
-        .iter()
-        .map(|m| MemberData::new(&m.hyperparameters, [0; 2]));
-    let members: Vec<MemberData> = members.collect();
-    Needs::of(members.iter(), wave.shape.batch_norm())
-}
-
-/// Steps that a dispatch may make: see [`Iterations`].
-fn most_steps(kind: AdapterKind, iterations: Iterations) -> u32 {
-    if kind != AdapterKind::Software {
-        return u32::MAX;
-    }
-    let most = MOST_ITERATIONS.saturating_sub(iterations.dispatch) / iterations.step;
-    u32::try_from(most).unwrap_or(u32::MAX)
-}
-
-/// Iterations after which llvmpipe ends an invocation's loops, less some for what is not counted.
-const MOST_ITERATIONS: u64 = 64_000;
-
-/// Sizes of the arena are multiples of so many `vec4`s.
-const ARENA_STEP: u32 = 128;
-
 fn layout(gpu: &GpuDevice, options: Options) -> BufferLayout {
     let binding = gpu.limits.max_storage_buffer_binding_size;
-    let workgroup = gpu.limits.max_compute_workgroup_storage_size;
-    let arena = ResidentVariant::arena_room(options.resident, workgroup);
+    let choice = Choice {
+        gpu,
+        options: &options,
+    };
     BufferLayout {
-        most_resident_bytes: match options.engine {
-            _ if !gpu.adapter.has_coherent_buffers() => 0,
-            EngineKind::Auto => 16 * u64::from(arena),
-            EngineKind::Layered => 0,
-            EngineKind::Resident => MOST_RESIDENT_BYTES,
-        },
+        most_resident_bytes: choice.most_bytes(),
         most_buffer_bytes: binding.min(gpu.limits.max_buffer_size),
         row_tile: u64::from(options.tiles.rows.rows),
         gradients: options.arena,

@@ -61,6 +61,30 @@ impl TileShape {
     }
 }
 
+/// How product kernels cut their results: of rows by columns, and of weights.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Tiles {
+    /// Of `dense_forward` and `dense_backward_input`; its rows are those of all lists of tiles.
+    pub rows: TileShape,
+    /// Of `dense_backward_weights`.
+    pub weights: TileShape,
+    /// Rows that an invocation holds where the result is narrow: fewer make more invocations, which
+    /// fill a GPU's subgroup; more make longer chains, which software adapters like.
+    pub narrow_thread_rows: u32,
+}
+
+impl Tiles {
+    /// The tile of rows for a result of so many columns.
+    pub fn rows_for(&self, columns: u32) -> TileShape {
+        self.rows.for_columns(columns, self.narrow_thread_rows)
+    }
+
+    /// The tile of weights for a result of so many columns.
+    pub fn weights_for(&self, columns: u32) -> TileShape {
+        self.weights.for_columns(columns, self.narrow_thread_rows)
+    }
+}
+
 /// Where the inputs of a layer come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Source {
@@ -111,9 +135,10 @@ templates![
     "resident/backward_input.wgsl",
     "resident/backward_weights.wgsl",
     "resident/batch_norm.wgsl",
+    "resident/begin_tile.wgsl",
+    "resident/end_tile.wgsl",
     "resident/forward.wgsl",
     "resident/loss.wgsl",
-    "resident/put_tile.wgsl",
     "resident/tiles.wgsl",
     "resident/weights.wgsl",
     "shared/batch_norm.wgsl",
@@ -199,7 +224,7 @@ impl Needs {
     };
 
     /// What these members need.
-    pub fn of<'m>(members: impl Iterator<Item = &'m MemberData>, batch_norm: bool) -> Self {
+    pub fn of(members: impl Iterator<Item = MemberData>, batch_norm: bool) -> Self {
         let mut needs = Self {
             optimizers: 0,
             activations: 0,

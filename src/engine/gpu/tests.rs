@@ -10,7 +10,7 @@ mod sweeps;
 mod timing;
 
 use super::kernels::Checks;
-use super::layered::Tiles;
+use super::shader::Tiles;
 use super::shader::{ResidentTiles, TileShape};
 use super::{EngineKind, GpuAdapter, GpuEngine, Options, enumerate};
 use crate::data::{Dataset, FeatureValues, Features, Fold, Scaling, Splits};

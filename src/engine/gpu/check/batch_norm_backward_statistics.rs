@@ -11,7 +11,7 @@ use crate::engine::EngineError;
 use crate::engine::gpu::kernels::WeightsResult;
 use crate::engine::gpu::kernels::batch_norm_backward_statistics::{self, Bindings};
 use crate::engine::gpu::kernels::batch_norm_statistics::WORKGROUP_UNITS;
-use crate::engine::gpu::layered::Tiles;
+use crate::engine::gpu::shader::Tiles;
 use crate::engine::gpu::shader::{Source, Variant};
 
 /// With the update behind it and without.

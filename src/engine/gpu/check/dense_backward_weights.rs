@@ -12,8 +12,8 @@ use crate::engine::EngineError;
 use crate::engine::cpu::Real;
 use crate::engine::gpu::kernels::WeightsResult;
 use crate::engine::gpu::kernels::dense_backward_weights::{self, Bindings};
-use crate::engine::gpu::layered::Tiles;
 use crate::engine::gpu::layout::LayerData;
+use crate::engine::gpu::shader::Tiles;
 use crate::engine::gpu::shader::{Source, Variant};
 
 /// All sources in the first tile, activations in all; each with the update behind it and without.

@@ -10,8 +10,8 @@ use super::table::{Case, Native, Run, Subject, Table};
 use super::tally::{Expected, KernelReport};
 use crate::engine::EngineError;
 use crate::engine::gpu::kernels::dense_forward::{self, Bindings};
-use crate::engine::gpu::layered::Tiles;
 use crate::engine::gpu::layout::LayerData;
+use crate::engine::gpu::shader::Tiles;
 use crate::engine::gpu::shader::{Source, Variant};
 use crate::train::Activation;
 

@@ -41,8 +41,8 @@ mod update;
 
 use super::GpuDevice;
 use super::kernels::Checks;
-use super::layered::Tiles;
 use super::shader::TileShape;
+use super::shader::Tiles;
 use crate::engine::EngineError;
 use table::Table;
 

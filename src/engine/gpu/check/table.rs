@@ -7,7 +7,7 @@ use super::tally::{Expected, KernelReport, Output};
 use crate::engine::EngineError;
 use crate::engine::gpu::GpuDevice;
 use crate::engine::gpu::kernels::{Checks, Kernel};
-use crate::engine::gpu::layered::Tiles;
+use crate::engine::gpu::shader::Tiles;
 use crate::engine::gpu::shader::{Source, Variant};
 
 /// The cases of one kernel.

@@ -151,7 +151,7 @@ fn a_kernel_that_is_wrong_is_reported() {
         ("softmax_cross_entropy", "i < 16u", "i < 15u"),
         ("evaluate", "values.y > out.top", "values.y >= out.top"),
         ("update", "at >= layer.member_stride", "false"),
-        ("step", "loss <= MOST_LOSS * f32(rows)", "true"),
+        ("step", "loss <= MOST_LOSS * f32(batch.rows)", "true"),
         (
             "step",
             "state.samples_high += u32(state.samples_low < rows);",

@@ -9,15 +9,15 @@ pub(super) mod recording;
 pub(super) mod snapshots;
 
 use super::GpuDevice;
-use super::engine::Options;
 use super::kernels::{
     Checks, Kernel, batch_norm_backward, batch_norm_backward_statistics, batch_norm_forward,
     batch_norm_statistics, dense_backward_input, dense_backward_weights, dense_forward,
     end_of_epoch, evaluate, find_non_finite, softmax_cross_entropy, step, update,
 };
-use super::shader::{Source, TileShape, Variant};
+use super::options::Options;
+use super::shader::{Source, TileShape, Tiles, Variant};
 
-pub use buffers::{ResidentBuffers, Tiles, WaveBuffers, feature_bytes, predicted_bytes};
+pub use buffers::{ResidentBuffers, WaveBuffers, feature_bytes, predicted_bytes};
 pub use cost::StepCost;
 
 /// A product kernel with what it was compiled for.

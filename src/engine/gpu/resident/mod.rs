@@ -1,5 +1,6 @@
 //! The resident engine: a workgroup trains a member, for many steps in one dispatch.
 
+mod choice;
 mod slices;
 
 use std::sync::Arc;
@@ -10,6 +11,7 @@ use super::layered::WaveBuffers;
 use super::layout::Run;
 use super::transfer;
 
+pub use choice::Choice;
 pub use slices::{Slices, rows_left};
 
 /// The kernel that trains a wave.

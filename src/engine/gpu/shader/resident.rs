@@ -159,15 +159,18 @@ impl ResidentTiles {
     }
 }
 
-/// Bytes of the workgroup's memory beside the arena: cursor, mark, losses.
+/// Bytes of the workgroup's memory beside the arena: cursor, mark, losses of rows and of blocks.
 fn bytes_beside(tiles: ResidentTiles) -> u32 {
-    32 + 16 + 4 * tiles.losses() + 16
+    32 + 4 + 4 * tiles.losses() + tiles.losses() / 4
 }
+
+/// Bytes that drivers may lose to aligning these.
+const ALIGNMENT_BYTES: u32 = 64;
 
 impl ResidentVariant {
     /// `vec4`s that weights may take in the arena where a workgroup has so many bytes.
     pub fn arena_room(tiles: ResidentTiles, workgroup_bytes: u32) -> u32 {
-        let arena = workgroup_bytes.saturating_sub(bytes_beside(tiles)) / 16;
+        let arena = workgroup_bytes.saturating_sub(bytes_beside(tiles) + ALIGNMENT_BYTES) / 16;
         arena.saturating_sub(tiles.staged(true))
     }
 

@@ -10,7 +10,9 @@ use crate::engine::gpu::adapter::{AdapterKind, INVOCATIONS, STORAGE_BUFFERS, WOR
 use crate::engine::gpu::check::tiles_of;
 use crate::engine::gpu::kernels::fma_peak::Chains;
 use crate::engine::gpu::layout::{Cursor, LayerData, MemberData, ResidentLayer, Run, State, Tile};
-use crate::engine::gpu::shader::{Rendered, ResidentVariant, TileShape, every_text, kernels};
+use crate::engine::gpu::shader::{
+    Needs, Rendered, ResidentVariant, Source, TileShape, every_text, kernels,
+};
 
 /// The tiles of the engine on hardware and on software adapters, and those of the checks.
 fn tiles() -> Vec<TileShape> {
@@ -87,6 +89,34 @@ fn every_variant_fits_the_least_adapter() {
         assert_eq!(entry.name, text.kernel);
         let invocations: u32 = entry.workgroup_size.iter().product();
         assert!(invocations <= INVOCATIONS, "{shown}: {invocations}");
+    }
+}
+
+/// wgpu does not refuse a kernel that takes more of a workgroup's memory than there is: the engine does,
+/// by these bytes.
+#[test]
+fn bytes_of_a_workgroup_are_those_that_are_counted() {
+    let kinds = [AdapterKind::Discrete, AdapterKind::Software];
+    for tiles in kinds.map(|kind| Options::for_kind(kind).resident) {
+        for arena in [None, Some(0), Some(1280)] {
+            let variant = ResidentVariant {
+                tiles,
+                source: Source::FeaturesF32,
+                arena,
+                needs: Needs::ALL,
+            };
+            let module = naga::front::wgsl::parse_str(&variant.render()).unwrap();
+            let size = |ty| module.types[ty].inner.size(module.to_ctx());
+            let globals = module.global_variables.iter();
+            let of_workgroup = globals.filter(|(_, v)| v.space == AddressSpace::WorkGroup);
+            let bytes: u32 = of_workgroup.map(|(_, v)| size(v.ty)).sum();
+            assert_eq!(
+                bytes,
+                variant.workgroup_bytes(),
+                "{} {arena:?}",
+                tiles.name()
+            );
+        }
     }
 }
 

@@ -1,0 +1,115 @@
+//! What the resident kernel needs beside the buffers that both engines have.
+
+use super::state::{NormState, StateBuffers, joined};
+use crate::engine::EngineError;
+use crate::engine::gpu::layered::placement::Placement;
+use crate::engine::gpu::layout::{LayerData, ResidentLayer, Run};
+use crate::engine::gpu::transfer::{Allocator, LEAST_BYTES, Slice};
+use crate::plan::{LayerBytes, ScratchLayout, arena_layout};
+use crate::train::Shape;
+
+/// What the resident kernel needs beside what both engines have.
+#[derive(Debug)]
+pub struct ResidentBuffers {
+    /// [`Run`], uniform.
+    pub run: wgpu::Buffer,
+    /// [`ResidentLayer`]s.
+    pub layers: wgpu::Buffer,
+    /// Parameters and running statistics of all layers.
+    pub values: wgpu::Buffer,
+    /// Moments of all layers.
+    pub moments: wgpu::Buffer,
+    /// Activations and their gradients, member after member.
+    pub scratch: wgpu::Buffer,
+    /// `vec4`s of the scratch that each row of a batch takes.
+    pub row_stride: u32,
+    /// `vec4`s of the scratch that each member takes beside its rows.
+    pub member_stride: u32,
+}
+
+impl ResidentBuffers {
+    /// Makes those of a wave whose state is joined in these buffers.
+    ///
+    /// # Errors
+    /// [`EngineError::OutOfMemory`] names the buffer that did not fit.
+    pub fn new(
+        make: &mut Allocator<'_>,
+        shape: &Shape,
+        state: &StateBuffers,
+        [values, moments]: &[wgpu::Buffer; 2],
+        placement: &Placement,
+    ) -> Result<Self, EngineError> {
+        let scratch = ScratchLayout::new(shape);
+        Ok(Self {
+            run: make.uniform("run", &Run::default())?,
+            layers: make.filled("layers", &resident_layers(shape, &scratch, state))?,
+            values: values.clone(),
+            moments: moments.clone(),
+            scratch: make.zeros("scratch", scratch_bytes(&scratch, placement))?,
+            row_stride: index(scratch.row_stride),
+            member_stride: index(scratch.member_stride),
+        })
+    }
+}
+
+/// Places in a buffer: bindings are smaller than 2^32 bytes.
+fn index(vec4s: u64) -> u32 {
+    u32::try_from(vec4s).expect("bindings are smaller than 2^32 vec4s")
+}
+
+/// The table of layers; places in the arena count from where its weights begin.
+fn resident_layers(
+    shape: &Shape,
+    scratch: &ScratchLayout,
+    state: &StateBuffers,
+) -> Vec<ResidentLayer> {
+    let (in_arena, _) = arena_layout(shape);
+    let place = |slice: &Slice| index(slice.offset / 16);
+    let layers = shape.layers();
+    let last = layers.len() - 1;
+    let layer = |l: usize| {
+        let (dense, of, at) = (&layers[l], &state.layers[l], &scratch.layers[l]);
+        let data = LayerData::new(dense, l, l == last);
+        let norm =
+            |slice: fn(&NormState) -> &Slice| of.norm.as_ref().map_or(0, |n| place(slice(n)));
+        ResidentLayer {
+            inputs: data.inputs,
+            outputs: data.outputs,
+            input_stride: data.input_stride,
+            output_stride: data.output_stride,
+            bias: data.bias,
+            hidden: u32::from(l < last),
+            normalized: u32::from(dense.batch_norm()),
+            weights: place(&of.weights),
+            weights_stride: data.member_stride,
+            moments: place(&of.moments),
+            scale: norm(|n| &n.scale),
+            running: norm(|n| &n.running),
+            scale_moments: norm(|n| &n.moments),
+            in_arena: index(in_arena[l]),
+            h: index(at.h),
+            dy: index(at.dy),
+            z: index(at.z),
+            statistics: index(at.statistics),
+        }
+    };
+    (0..layers.len()).map(layer).collect()
+}
+
+/// Bytes of what the resident kernel needs beside what both engines have.
+pub fn predicted_resident_bytes(
+    shape: &Shape,
+    layers: &[LayerBytes],
+    placement: &Placement,
+) -> u64 {
+    let [values, moments] = joined(layers);
+    let table = (layers.len() * size_of::<ResidentLayer>()) as u64;
+    let scratch = scratch_bytes(&ScratchLayout::new(shape), placement);
+    let all = [table, values.bytes(), moments.bytes(), scratch];
+    size_of::<Run>() as u64 + all.map(|bytes| bytes.max(LEAST_BYTES)).iter().sum::<u64>()
+}
+
+fn scratch_bytes(scratch: &ScratchLayout, placement: &Placement) -> u64 {
+    let rows = u64::from(placement.rows) * scratch.row_stride;
+    16 * (rows + placement.members.len() as u64 * scratch.member_stride)
+}

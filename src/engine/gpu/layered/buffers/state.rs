@@ -1,0 +1,107 @@
+//! What is kept from step to step.
+
+use crate::engine::EngineError;
+use crate::engine::gpu::transfer::{Allocator, Joined, Slice};
+use crate::plan::LayerBytes;
+
+/// What of a layer is kept from step to step.
+pub struct LayerState {
+    /// Weights and biases.
+    pub weights: Slice,
+    /// Their moments.
+    pub moments: Slice,
+    /// The batch norm behind it.
+    pub norm: Option<NormState>,
+}
+
+/// What of a batch norm is kept from step to step.
+pub struct NormState {
+    /// Gamma and beta.
+    pub scale: Slice,
+    /// Their moments.
+    pub moments: Slice,
+    /// Running means and variances.
+    pub running: Slice,
+}
+
+/// Everything that is kept from step to step: in a buffer a layer, as the layered engine has it, or in
+/// two for the whole network, as the resident kernel reads it.
+pub struct StateBuffers {
+    /// Layer after layer.
+    pub layers: Vec<LayerState>,
+    /// Parameters and running statistics, and moments, of all layers.
+    pub joined: Option<[wgpu::Buffer; 2]>,
+}
+
+impl StateBuffers {
+    /// A buffer for each.
+    ///
+    /// # Errors
+    /// [`EngineError::OutOfMemory`] names the buffer that did not fit.
+    pub fn separate(make: &mut Allocator<'_>, sums: &[LayerBytes]) -> Result<Self, EngineError> {
+        let mut layers = Vec::with_capacity(sums.len());
+        for bytes in sums {
+            let mut slice = |what, bytes| make.zeros(what, bytes).map(Slice::whole);
+            let norm = if bytes.norm.scale == 0 {
+                None
+            } else {
+                Some(NormState {
+                    scale: slice("scale", bytes.norm.scale)?,
+                    moments: slice("scale_moments", bytes.norm.moments)?,
+                    running: slice("running", bytes.norm.scale)?,
+                })
+            };
+            layers.push(LayerState {
+                weights: slice("weights", bytes.weights)?,
+                moments: slice("moments", bytes.moments)?,
+                norm,
+            });
+        }
+        Ok(Self {
+            layers,
+            joined: None,
+        })
+    }
+
+    /// Two buffers for all.
+    ///
+    /// # Errors
+    /// [`EngineError::OutOfMemory`] names the buffer that did not fit.
+    pub fn joined(make: &mut Allocator<'_>, sums: &[LayerBytes]) -> Result<Self, EngineError> {
+        let [of_values, of_moments] = joined(sums);
+        let values = make.zeros("values", of_values.bytes())?;
+        let moments = make.zeros("moments", of_moments.bytes())?;
+        let (mut next_value, mut next_moment) = (0.., 0..);
+        let mut value = || of_values.slice(&values, next_value.next().unwrap_or_default());
+        let mut moment = || of_moments.slice(&moments, next_moment.next().unwrap_or_default());
+        let layers = sums.iter().map(|bytes| LayerState {
+            weights: value(),
+            moments: moment(),
+            norm: (bytes.norm.scale > 0).then(|| NormState {
+                scale: value(),
+                moments: moment(),
+                running: value(),
+            }),
+        });
+        let layers = layers.collect();
+        Ok(Self {
+            layers,
+            joined: Some([values, moments]),
+        })
+    }
+}
+
+/// The slices of parameters and running statistics, and those of moments, layer after layer.
+pub fn joined(sums: &[LayerBytes]) -> [Joined; 2] {
+    let [mut values, mut moments] = [Joined::default(), Joined::default()];
+    for bytes in sums {
+        values.add(bytes.weights);
+        moments.add(bytes.moments);
+        if bytes.norm.scale > 0 {
+            values.add(bytes.norm.scale);
+            moments.add(bytes.norm.moments);
+            values.add(bytes.norm.scale);
+        }
+    }
+    [values, moments]
+}

@@ -1,0 +1,97 @@
+//! How kernels are compiled, and which engine trains.
+
+use super::adapter::AdapterKind;
+use super::kernels::Checks;
+use super::shader::{ResidentTiles, TileShape, Tiles};
+
+/// How kernels are compiled. Results do not depend on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// wgpu's bounds checks.
+    pub checks: Checks,
+    /// How product kernels cut their results.
+    pub tiles: Tiles,
+    /// Gradients go to buffers of their own, and a kernel of its own updates from them.
+    pub arena: bool,
+    /// What trains.
+    pub engine: EngineKind,
+    /// How the resident kernel cuts its results.
+    pub resident: ResidentTiles,
+    /// The resident kernel leaves weights in storage also where they fit a workgroup's memory.
+    pub weights_in_storage: bool,
+    /// Bytes that the buffers of a wave may take; what is beyond counts as no room. For tests.
+    pub most_bytes: Option<u64>,
+}
+
+impl Options {
+    /// What is fast on adapters of this kind.
+    pub fn for_kind(kind: AdapterKind) -> Self {
+        let tile = |rows, columns, thread_rows| TileShape {
+            rows,
+            columns,
+            thread_rows,
+        };
+        // By `benches/gpu_tiles.rs` on llvmpipe; for hardware by what recurs elsewhere.
+        let (rows, weights) = (tile(32, 64, 8), tile(64, 64, 8));
+        let narrow_thread_rows = match kind {
+            AdapterKind::Software => 8,
+            _ => 4,
+        };
+        Self {
+            checks: Checks::Off,
+            tiles: Tiles {
+                rows,
+                weights,
+                narrow_thread_rows,
+            },
+            arena: false,
+            engine: EngineKind::Auto,
+            resident: match kind {
+                AdapterKind::Software => ResidentTiles {
+                    threads: 8,
+                    thread_rows: 16,
+                    thread_columns_4: 4,
+                    columns_4: 16,
+                    inner_4: 8,
+                },
+                _ => ResidentTiles {
+                    threads: 64,
+                    thread_rows: 8,
+                    thread_columns_4: 1,
+                    columns_4: 16,
+                    inner_4: 16,
+                },
+            },
+            weights_in_storage: false,
+            most_bytes: None,
+        }
+    }
+}
+
+/// What trains the members of a wave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EngineKind {
+    /// The resident engine where a member's weights fit a workgroup's memory, else the layered one.
+    Auto,
+    /// A dispatch a layer.
+    Layered,
+    /// A workgroup a member.
+    Resident,
+}
+
+impl EngineKind {
+    /// As `--engine` and `run.json` have it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Layered => "layered",
+            Self::Resident => "resident",
+        }
+    }
+
+    /// Of a word; `None` for another.
+    pub fn of(word: &str) -> Option<Self> {
+        let all = [Self::Auto, Self::Layered, Self::Resident];
+        all.into_iter().find(|kind| kind.name() == word)
+    }
+}

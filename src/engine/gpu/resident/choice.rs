@@ -1,0 +1,176 @@
+//! Which networks the resident kernel trains, and in which form.
+
+use crate::engine::gpu::GpuDevice;
+use crate::engine::gpu::adapter::AdapterKind;
+use crate::engine::gpu::layout::MemberData;
+use crate::engine::gpu::options::{EngineKind, Options};
+use crate::engine::gpu::shader::{Iterations, Needs, ResidentVariant, Source};
+use crate::engine::{EngineError, WaveSetup};
+use crate::plan::arena_layout;
+use crate::train::Shape;
+
+/// What an adapter and its options allow.
+#[derive(Clone, Copy, Debug)]
+pub struct Choice<'a> {
+    /// The adapter.
+    pub gpu: &'a GpuDevice,
+    /// How its kernels are compiled.
+    pub options: &'a Options,
+}
+
+impl Choice<'_> {
+    /// Bytes in a workgroup's memory that the parameters of a shape may take to be trained by the resident
+    /// kernel; 0: it trains none.
+    pub fn most_bytes(self) -> u64 {
+        match self.options.engine {
+            _ if !self.gpu.adapter.has_coherent_buffers() => 0,
+            EngineKind::Auto => 16 * u64::from(self.arena_room()),
+            EngineKind::Layered => 0,
+            EngineKind::Resident => MOST_RESIDENT_BYTES,
+        }
+    }
+
+    /// Whether it trains networks of this shape, whatever their batches.
+    fn takes(self, shape: &Shape) -> bool {
+        16 * arena_layout(shape).1 <= self.most_bytes()
+    }
+
+    /// How it trains a wave, and how many steps it may make in a dispatch; `None` where the layered engine
+    /// trains it.
+    pub fn of_wave(self, wave: &WaveSetup<'_>, source: Source) -> Option<(ResidentVariant, u32)> {
+        let largest = wave.members.iter().map(|m| m.hyperparameters.batch_size);
+        let needs = self.needs(wave);
+        self.variant(wave.shape, largest.max().unwrap_or(1), source, needs)
+    }
+
+    /// The same for members of a shape with batches of up to so many rows.
+    fn variant(
+        self,
+        shape: &Shape,
+        batch: usize,
+        source: Source,
+        needs: Needs,
+    ) -> Option<(ResidentVariant, u32)> {
+        let variant = ResidentVariant {
+            tiles: self.options.resident,
+            source,
+            arena: self.arena(shape),
+            needs,
+        };
+        let steps = self.most_steps(Iterations::new(variant, shape, batch));
+        let fits = variant.workgroup_bytes() <= self.workgroup_bytes();
+        (self.takes(shape) && fits && steps > 0).then_some((variant, steps))
+    }
+
+    /// Which engine trains networks of a shape with batches of up to so many rows, for records.
+    pub fn form(self, shape: &Shape, batch: usize) -> &'static str {
+        match self.variant(shape, batch, Source::FeaturesF32, Needs::ALL) {
+            None => "layered",
+            Some((variant, _)) if variant.arena.is_some() => {
+                "resident, weights in workgroup memory"
+            }
+            Some(_) => "resident, weights in storage",
+        }
+    }
+
+    /// Whether the resident engine, where it alone was asked for, trains these networks.
+    ///
+    /// # Errors
+    /// [`EngineError::NotResident`] says what would fit; [`EngineError::StepTooLong`] names the batch.
+    pub fn check(self, shape: &Shape, batch: usize) -> Result<(), EngineError> {
+        if self.options.engine != EngineKind::Resident {
+            return Ok(());
+        }
+        let adapter = || self.gpu.description.name.clone();
+        if !self.takes(shape) {
+            return Err(EngineError::NotResident {
+                shape: shape.clone(),
+                needed: 16 * arena_layout(shape).1,
+                available: self.most_bytes(),
+                adapter: adapter(),
+                fits: what_fits(shape, |shape| self.takes(shape)),
+            });
+        }
+        let form = self.variant(shape, batch, Source::FeaturesF32, Needs::ALL);
+        match form {
+            Some(_) => Ok(()),
+            None => Err(EngineError::StepTooLong {
+                shape: shape.clone(),
+                batch,
+                adapter: adapter(),
+            }),
+        }
+    }
+
+    fn workgroup_bytes(self) -> u32 {
+        self.gpu.limits.max_compute_workgroup_storage_size
+    }
+
+    fn arena_room(self) -> u32 {
+        ResidentVariant::arena_room(self.options.resident, self.workgroup_bytes())
+    }
+
+    /// `vec4`s of the arena for a shape's weights, rounded up so that shapes of about one size share a
+    /// kernel; `None` where they do not fit.
+    fn arena(self, shape: &Shape) -> Option<u32> {
+        let room = self.arena_room();
+        let needed = u32::try_from(arena_layout(shape).1).ok()?;
+        let fits = needed <= room && !self.options.weights_in_storage;
+        // A GPU has room for more workgroups at once where each takes less; a software adapter has one
+        // a core, and takes seconds to compile a kernel.
+        let step = match self.gpu.kind {
+            AdapterKind::Software => room.max(1),
+            _ => ARENA_STEP,
+        };
+        fits.then(|| needed.next_multiple_of(step).min(room))
+    }
+
+    /// What a wave's kernel is compiled for. Software adapters execute what their branches leave out, and
+    /// translate an expression alike wherever it stands. A GPU branches, and its compiler might draw
+    /// operations together in one kernel and not in another: there all members have the same kernel, so
+    /// that no member's bits depend on its neighbours.
+    fn needs(self, wave: &WaveSetup<'_>) -> Needs {
+        if self.gpu.kind != AdapterKind::Software {
+            return Needs::ALL;
+        }
+        let data = |hyperparameters| MemberData::new(hyperparameters, [0; 2]);
+        let members = wave.members.iter().map(|m| data(&m.hyperparameters));
+        Needs::of(members, wave.shape.batch_norm())
+    }
+
+    /// Steps that a dispatch may make: see [`Iterations`].
+    fn most_steps(self, iterations: Iterations) -> u32 {
+        if self.gpu.kind != AdapterKind::Software {
+            return u32::MAX;
+        }
+        let most = MOST_ITERATIONS.saturating_sub(iterations.dispatch) / iterations.step;
+        u32::try_from(most).unwrap_or(u32::MAX)
+    }
+}
+
+/// Parameters of a network that one workgroup can sensibly train from storage, in bytes.
+const MOST_RESIDENT_BYTES: u64 = 1 << 20;
+
+/// Iterations after which llvmpipe ends an invocation's loops, less some for what is not counted.
+const MOST_ITERATIONS: u64 = 64_000;
+
+/// Sizes of the arena are multiples of so many `vec4`s.
+const ARENA_STEP: u32 = 128;
+
+/// What would fit in place of a shape that does not, for people.
+fn what_fits(shape: &Shape, fits: impl Fn(&Shape) -> bool) -> String {
+    let widths = shape.widths();
+    let depth = widths.len() - 2;
+    let of_width = |width: u64| {
+        let hidden = vec![width; depth];
+        Shape::new(widths[0], &hidden, shape.outputs()).with_batch_norm(shape.batch_norm())
+    };
+    let widest = (1..=1 << 12)
+        .rev()
+        .find(|&width| depth > 0 && fits(&of_width(width)));
+    match widest {
+        Some(width) if depth == 1 => format!("a hidden layer of up to {width} units fits"),
+        Some(width) => format!("{depth} hidden layers of up to {width} units each fit"),
+        None => "use fewer features".to_owned(),
+    }
+}
