@@ -32,7 +32,7 @@ fn stored_at(layer: ResidentLayer, slot: u32) -> u32 {
     return layer.weights + slot * layer.weights_stride;
 }
 
-// From storage to the arena.
+// From storage to the arena. Each product has a barrier before it reads weights.
 fn load_weights(slot: u32, t: u32) {
     for (var l = 0u; l < arrayLength(&layers); l++) {
         let layer = layers[l];
@@ -52,7 +52,6 @@ fn load_weights(slot: u32, t: u32) {
             }
         }
     }
-    workgroupBarrier();
 }
 {% else %}
 fn weight_at(layer: ResidentLayer, slot: u32, k: u32, c: u32) -> u32 {

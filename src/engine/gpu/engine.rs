@@ -71,6 +71,17 @@ impl GpuEngine {
         self
     }
 
+    /// Compiles the resident kernel for waves like this from an edited text.
+    #[cfg(test)]
+    pub fn edit_resident(&self, wave: &WaveSetup<'_>, edit: impl Fn(String) -> String) {
+        let gpu = self.device();
+        let form = self.choice(&gpu).of_wave(wave, source_of(wave));
+        let (variant, _) = form.expect("a wave of the resident engine");
+        let text = edit(variant.render());
+        let kernel = Kernel::from_wgsl(&gpu, self.options.checks, "resident", text);
+        self.opened().resident.insert(variant, Arc::new(kernel));
+    }
+
     /// The same engine with other limits of a wave; results do not depend on them.
     pub fn with_limits(mut self, limits: Limits) -> Self {
         self.limits = limits;

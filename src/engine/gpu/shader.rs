@@ -268,10 +268,12 @@ impl Needs {
 /// When no shader has this name: kernels are named by the code alone.
 pub fn render_with(kernel: &str, needs: Needs, values: Value) -> String {
     let mut environment = Environment::new();
-    // Lines of the template language leave no empty lines behind.
+    // Lines of the template language leave no empty lines behind, and what follows an included file
+    // begins on a line of its own.
     let syntax = SyntaxConfig::builder()
         .trim_blocks(true)
         .lstrip_blocks(true)
+        .keep_trailing_newline(true)
         .build();
     environment.set_syntax(syntax.expect("the ordinary delimiters"));
     environment.set_undefined_behavior(UndefinedBehavior::Strict);

@@ -120,7 +120,7 @@ pub struct WaveBuffers {
     pub layers: Vec<LayerBuffers>,
     /// The dataset.
     pub data: DataBuffers,
-    /// [`MemberData`] of each slot.
+    /// `MemberData` of each slot.
     pub members: wgpu::Buffer,
     /// The batch of the forward pass.
     pub forward: wgpu::Buffer,

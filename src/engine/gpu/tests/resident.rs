@@ -79,3 +79,136 @@ fn tiles_that_are_used_change_no_bit() {
         }
     }
 }
+
+/// Several groups of invocations, which llvmpipe runs one after another, each to the next barrier.
+const SEVERAL_GROUPS: ResidentTiles = ResidentTiles {
+    threads: 32,
+    thread_rows: 4,
+    columns_4: 8,
+    inner_4: 4,
+    ..SMALL_TILES
+};
+
+const BARRIERS: [&str; 2] = ["workgroupBarrier();", "storageBarrier();"];
+
+/// The functions of the kernel that have barriers, each with those that it can lose unnoticed on llvmpipe,
+/// counted from 0, and why.
+const UNNOTICED: &[(&str, usize, &str)] = &[
+    ("store_weights", 0, "all parameters are finite here"),
+    ("norm_forward", 0, PUBLISHED),
+    (
+        "norm_statistics",
+        1,
+        "those that merge are in the first group",
+    ),
+    ("norm_backward", 0, PUBLISHED),
+    ("norm_sums", 1, "those that add are in the first group"),
+    ("forward", 0, ORDERS_STORAGE),
+    ("forward_narrow", 3, STAGED_BEHIND),
+    (
+        "loss_and_gradient",
+        1,
+        "blocks are summed in the first group",
+    ),
+    (
+        "loss_and_gradient",
+        2,
+        "the cursor is loaded behind; this one orders storage",
+    ),
+    ("backward_input", 0, ORDERS_STORAGE),
+    ("backward_input_narrow", 3, STAGED_BEHIND),
+    ("backward_weights_wide", 3, STAGED_ALIKE),
+    ("backward_weights_narrow", 3, STAGED_ALIKE),
+];
+
+const PUBLISHED: &str = "those that publish are in the first group";
+const ORDERS_STORAGE: &str = "the tile's last barrier stands before; this one orders storage";
+const STAGED_ALIKE: &str = "what is staged next falls on values that the same group has read";
+const STAGED_BEHIND: &str = "not seen to matter; a store of other values in its place is noticed";
+
+/// The text without its n-th barrier; the function that it was in, and its number there.
+fn without_barrier(text: &str, n: usize) -> Option<(String, (String, usize))> {
+    let mut lines: Vec<&str> = text.lines().collect();
+    let (mut function, mut number, mut all) = ("", 0, 0);
+    for at in 0..lines.len() {
+        if let Some(rest) = lines[at].strip_prefix("fn ") {
+            function = rest.split('(').next().unwrap_or_default();
+            number = 0;
+        }
+        if BARRIERS.contains(&lines[at].trim()) {
+            if all == n {
+                lines[at] = "";
+                return Some((lines.join("\n"), (function.to_owned(), number)));
+            }
+            (number, all) = (number + 1, all + 1);
+        }
+    }
+    None
+}
+
+#[test]
+fn every_barrier_is_needed() {
+    let mut found = adapters().into_iter();
+    let Some((_, adapter)) = found.find(|(_, a)| a.name().starts_with("llvmpipe")) else {
+        return;
+    };
+    let made = Made::new(130, 40, &[37, 22, 7, 22], 5, false).with_batch_norm(true);
+    let mut all = members(2);
+    for member in &mut all {
+        member.hyperparameters.batch_size = 50;
+        member.hyperparameters.optimizer = optimizers()[0];
+        member.hyperparameters.activation = Activation::Relu;
+        member.hyperparameters.dropout = 0.0;
+    }
+    let options = Options {
+        resident: SEVERAL_GROUPS,
+        ..resident(false)
+    };
+    let engine = engine(&adapter, options);
+    let expected = trained(&made, &engine, &all, 1);
+    let mut unnoticed = Vec::new();
+    for n in 0.. {
+        let place = std::cell::RefCell::new(None);
+        let edit = |text: String| {
+            assert_eq!(barriers_of(&text), barrier_lines(&text));
+            match without_barrier(&text, n) {
+                None => text,
+                Some((edited, of)) => {
+                    place.replace(Some(of));
+                    edited
+                }
+            }
+        };
+        engine.edit_resident(&made.setup(&all), edit);
+        let found = trained(&made, &engine, &all, 1);
+        let same = format!("{found:?}") == format!("{expected:?}");
+        let Some((function, number)) = place.into_inner() else {
+            assert!(same, "the whole text");
+            break;
+        };
+        println!(
+            "{function} {number}: {}",
+            if same { "same" } else { "noticed" }
+        );
+        if same {
+            unnoticed.push((function, number));
+        }
+    }
+    let listed = UNNOTICED.iter();
+    let listed: Vec<_> = listed.map(|(f, n, _)| ((*f).to_owned(), *n)).collect();
+    let sorted = |mut places: Vec<(String, usize)>| {
+        places.sort();
+        places
+    };
+    assert_eq!(sorted(unnoticed), sorted(listed));
+}
+
+/// Barriers anywhere in the text, and lines that are one: none may escape by standing beside others.
+fn barriers_of(text: &str) -> usize {
+    BARRIERS.iter().map(|b| text.matches(b).count()).sum()
+}
+
+fn barrier_lines(text: &str) -> usize {
+    let lines = text.lines();
+    lines.filter(|l| BARRIERS.contains(&l.trim())).count()
+}
