@@ -39,5 +39,8 @@ pub mod study;
 // Measures engines: cases, samples, records.
 pub mod bench;
 
+// Chooses kernels by measurement, and remembers.
+pub mod tune;
+
 // One file a command.
 pub mod cli;

@@ -2,13 +2,12 @@
 
 use std::time::Instant;
 
-use super::verify::FirstStep;
 use super::work::{AllRows, SEED, members};
+use super::workload::Workload;
 use super::{BenchError, Case, Executor, Run, Sample};
 use crate::engine::cpu::CpuEngine;
 use crate::engine::gpu::{GpuEngine, StepCost};
-use crate::engine::{Engine, MemberSnapshot, Progress, Running, Timing, TrainingData, WaveSetup};
-use crate::train::{Member, initial_parameters};
+use crate::engine::{Engine, Progress, Running, Timing};
 
 /// Seconds that one call of [`Run::train`] may take.
 const LONGEST_SAMPLE_S: f64 = 20.0;
@@ -47,29 +46,15 @@ impl<'e> EngineExecutor<'e> {
         })
     }
 
-    /// The members at `kept` after one epoch of so many rows, and the seconds of compiling.
-    fn trained(
-        &self,
-        engine: &dyn Engine,
-        case: &Case,
-        rows: usize,
-        members: &[Member],
-        kept: &[usize],
-    ) -> Result<(Vec<MemberSnapshot>, f64), BenchError> {
+    fn workload(&self, case: &Case) -> Workload<'_> {
         let data = self.rows.of(case);
-        let splits = data.splits(rows);
-        let mut wave = engine.start(WaveSetup {
-            data: TrainingData {
-                dataset: &data.dataset,
-                splits: &splits,
-            },
-            shape: &case.shape,
-            members,
+        Workload {
+            dataset: &data.dataset,
+            splits: data.splits(case.rows),
+            shape: case.shape.clone(),
+            members: members(case),
             seed: SEED,
-        })?;
-        wave.train(1, &|| false)?;
-        wave.keep(kept);
-        Ok((wave.save()?, wave.compile_s()))
+        }
     }
 
     fn check_capacity(&self, case: &Case) -> Result<(), BenchError> {
@@ -84,20 +69,6 @@ impl<'e> EngineExecutor<'e> {
     }
 }
 
-/// The first, the middle and the last member, and of a mixed case the first of each group.
-fn few(case: &Case) -> Vec<usize> {
-    let count = case.members();
-    let mut few = vec![0, count / 2, count - 1];
-    let mut at = 0;
-    for group in &case.groups {
-        few.push(at);
-        at += group.members;
-    }
-    few.sort_unstable();
-    few.dedup();
-    few
-}
-
 impl Executor for EngineExecutor<'_> {
     fn engine(&self) -> String {
         self.engine.adapter().engine
@@ -105,26 +76,7 @@ impl Executor for EngineExecutor<'_> {
 
     fn verify(&self, case: &Case) -> Result<f64, BenchError> {
         self.check_capacity(case)?;
-        let batches = case.groups.iter().map(|group| group.batch_size);
-        // An epoch of as many rows as the smallest batch has is one step for every member.
-        let rows = batches.min().unwrap_or(1).min(case.rows);
-        let (all, few) = (members(case), few(case));
-        let chosen: Vec<Member> = few.iter().map(|&i| all[i]).collect();
-        let every: Vec<usize> = (0..few.len()).collect();
-        let (actual, compile_s) = self.trained(self.engine, case, rows, &all, &few)?;
-        let (exact, _) = self.trained(&self.oracle, case, rows, &chosen, &every)?;
-        let initial = initial_parameters(&case.shape, SEED, 0);
-        for (member, (actual, oracle)) in chosen.iter().zip(actual.iter().zip(&exact)) {
-            let step = FirstStep {
-                member,
-                shape: &case.shape,
-                initial: &initial,
-                actual,
-                oracle,
-            };
-            step.check()?;
-        }
-        Ok(compile_s)
+        self.workload(case).verify(self.engine, &self.oracle)
     }
 
     fn run(
@@ -132,17 +84,8 @@ impl Executor for EngineExecutor<'_> {
         case: &Case,
         drive: &mut dyn FnMut(&mut dyn Run) -> Result<(), BenchError>,
     ) -> Result<(), BenchError> {
-        let data = self.rows.of(case);
-        let (splits, members) = (data.splits(case.rows), members(case));
-        let wave = self.engine.start(WaveSetup {
-            data: TrainingData {
-                dataset: &data.dataset,
-                splits: &splits,
-            },
-            shape: &case.shape,
-            members: &members,
-            seed: SEED,
-        })?;
+        let workload = self.workload(case);
+        let wave = self.engine.start(workload.setup())?;
         let mut run = EngineRun {
             wave,
             epoch: 0,

@@ -17,6 +17,7 @@ mod stats;
 mod table;
 mod verify;
 mod work;
+mod workload;
 
 #[cfg(test)]
 mod tests;
@@ -34,3 +35,4 @@ pub use record::{
 };
 pub use stats::Spread;
 pub use table::{line, table};
+pub use workload::Workload;

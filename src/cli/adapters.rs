@@ -133,26 +133,40 @@ fn is_all(adapter: &str) -> bool {
     adapter.eq_ignore_ascii_case("all")
 }
 
+/// An engine that was asked for.
+pub enum Chosen {
+    /// The native one.
+    Cpu(CpuEngine<f32>),
+    /// One of a GPU adapter.
+    Gpu(Box<GpuEngine>),
+}
+
+impl Chosen {
+    /// What trains.
+    pub fn engine(&self) -> &dyn Engine {
+        match self {
+            Self::Cpu(engine) => engine,
+            Self::Gpu(engine) => engine.as_ref(),
+        }
+    }
+}
+
 /// The engine that `--adapter`, `--engine` and `--threads` name.
 ///
 /// # Errors
 /// As [`find`], or [`Usage`] for an engine that the adapter does not have.
-pub fn choose(
-    adapter: &str,
-    engine: Option<&str>,
-    threads: Option<u16>,
-) -> anyhow::Result<Box<dyn Engine>> {
+pub fn choose(adapter: &str, engine: Option<&str>, threads: Option<u16>) -> anyhow::Result<Chosen> {
     let kind = engine_kind(engine)?;
     let found = find(adapter)?;
     match found.adapter {
         Adapter::Cpu => {
             check_engine_of_cpu(adapter, engine, &found.reason)?;
             let cpu = CpuEngine::<f32>::new(threads.map(usize::from))?;
-            Ok(Box::new(cpu))
+            Ok(Chosen::Cpu(cpu))
         }
         Adapter::Gpu(gpu) => {
             check_threads_of_gpu(&gpu, threads)?;
-            Ok(Box::new(gpu_engine(&gpu, kind)?))
+            Ok(Chosen::Gpu(Box::new(gpu_engine(&gpu, kind)?)))
         }
     }
 }

@@ -66,6 +66,13 @@ pub enum Command {
     /// share of what rounding allows, and where it was. Exit code 1 when anything is wrong.
     /// Example: regatta check --adapter vulkan --members 1024 --repeats 20
     Check(CheckArguments),
+    /// Measure which kernels train a sweep's networks fastest on a GPU adapter, and remember.
+    ///
+    /// Every form of every class of waves of the sweep is verified against the f64 oracle and timed; the
+    /// fastest is taken from then on, until the driver or Regatta changes. A sweep that would take over
+    /// 20 s does as much of this by itself as 2 s allow. Results do not depend on it.
+    /// Example: regatta tune-kernels sweep.toml --adapter vulkan; regatta tune-kernels --show
+    TuneKernels(TuneKernelsArguments),
     /// Write one self-contained HTML page about a run.
     ///
     /// Made from the stored records alone: leaderboard, learning curves, heat maps, gaps, times.
@@ -167,6 +174,9 @@ pub struct SweepArguments {
     /// Engine of a GPU adapter: auto, layered or resident.
     #[arg(long, value_name = "E", help_heading = "Machine")]
     pub engine: Option<String>,
+    /// Measure no kernels, and go by no earlier measurement (see `regatta tune-kernels`).
+    #[arg(long, help_heading = "Machine")]
+    pub no_tune: bool,
     /// Threads of the cpu adapter [default: one a core].
     #[arg(long, value_name = "N", help_heading = "Machine", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub threads: Option<u16>,
@@ -240,6 +250,28 @@ pub struct CheckArguments {
     #[arg(long, value_name = "R", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub repeats: u32,
     /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `regatta tune-kernels`.
+#[derive(Debug, Args)]
+pub struct TuneKernelsArguments {
+    /// Sweep file whose networks are measured [default: the default sweep].
+    pub file: Option<PathBuf>,
+    /// What to measure: auto, or an index or part of a name from `regatta adapters`.
+    #[arg(long, value_name = "A", default_value = "auto")]
+    pub adapter: String,
+    /// Measure one engine's forms only: layered or resident.
+    #[arg(long, value_name = "E")]
+    pub engine: Option<String>,
+    /// Print what is known, of all adapters.
+    #[arg(long, conflicts_with = "file")]
+    pub show: bool,
+    /// Forget all of it.
+    #[arg(long, conflicts_with_all = ["file", "show", "json"])]
+    pub clear: bool,
+    /// Print JSON, with all times.
     #[arg(long)]
     pub json: bool,
 }

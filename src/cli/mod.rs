@@ -10,6 +10,7 @@ mod output;
 mod progress;
 mod report;
 mod sweep;
+mod tune_kernels;
 
 use std::process::ExitCode;
 use std::time::Instant;
@@ -31,6 +32,7 @@ pub fn main(started: Instant) -> ExitCode {
         Command::Adapters(command) => adapters::run(&command),
         Command::Bench(command) => bench::run(&command),
         Command::Check(command) => check::run(&command),
+        Command::TuneKernels(command) => tune_kernels::run(&command),
         Command::Report(command) => report::run(&command),
         Command::Completions(command) => output::completions(command.shell),
     };

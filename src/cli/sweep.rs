@@ -8,14 +8,16 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 
-use super::adapters;
+use super::adapters::{self, Chosen};
 use super::arguments::SweepArguments;
 use super::exit::{FAILED, INTERRUPTED, Usage};
-use super::output;
 use super::progress::{Expected, Progress};
+use super::{output, tune_kernels};
 use crate::data::{self, Dataset, Splits};
+use crate::engine::Engine;
+use crate::engine::gpu::GpuEngine;
 use crate::report::{Goal, Score, count_text, duration_text, leaderboard, summary_text};
-use crate::space::{self, Sweep, SweepFile};
+use crate::space::{self, Overrides, Sweep, SweepFile};
 use crate::store::{
     self, Opened, PlanRecord, Run, RunReader, RunRecord, SummaryRecord, TrialRecord,
 };
@@ -31,27 +33,21 @@ pub fn run(arguments: &SweepArguments, started: Instant) -> anyhow::Result<ExitC
     let recorded = recorded_adapter(arguments);
     let (adapter, engine) = recorded.unzip();
     let engine = arguments.engine.clone().or(engine.flatten());
-    let engine = adapters::choose(
+    let chosen = adapters::choose(
         adapter.as_deref().unwrap_or(&arguments.adapter),
         engine.as_deref(),
         arguments.threads,
     )?;
     let earlier = open_earlier(arguments)?;
-    let Resolved {
-        sweep,
-        dataset,
-        splits,
-        warnings,
-    } = resolve(arguments, earlier.record())?;
-    let study = Study {
-        sweep: &sweep,
-        dataset: &dataset,
-        splits: &splits,
-        engine: engine.as_ref(),
-    };
-    for warning in &warnings {
+    let resolved = resolve(arguments, earlier.record())?;
+    let study = resolved.study(chosen.engine());
+    for warning in &resolved.warnings {
         output::tell(&format!("warning: {warning}"));
     }
+    let compiled_s = match &chosen {
+        Chosen::Gpu(engine) => take_kernels(arguments, &study, engine, earlier.record())?,
+        Chosen::Cpu(_) => 0.0,
+    };
     if arguments.dry_run {
         if let Earlier::Read(folder, record) = &earlier {
             study.check_same(&folder.display().to_string(), record)?;
@@ -63,7 +59,38 @@ pub fn run(arguments: &SweepArguments, started: Instant) -> anyhow::Result<ExitC
         Earlier::None | Earlier::Read(..) => None,
     };
     let (run, plan) = begin(arguments, &study, opened)?;
-    train(arguments, &study, run, &plan, started)
+    let begun = Begun {
+        started,
+        compiled_s,
+    };
+    train(arguments, &study, run, &plan, begun)
+}
+
+/// Has the engine take kernels that are fast for the study, or those that the run was begun with. Gives the
+/// seconds spent on it.
+fn take_kernels(
+    arguments: &SweepArguments,
+    study: &Study<'_>,
+    engine: &GpuEngine,
+    earlier: Option<&RunRecord>,
+) -> anyhow::Result<f64> {
+    if let Some(record) = earlier {
+        tune_kernels::take_recorded(study, engine, record);
+        return Ok(0.0);
+    }
+    if arguments.no_tune {
+        return Ok(0.0);
+    }
+    study.check_capacity()?;
+    tune_kernels::prepare(study, engine, arguments)
+}
+
+/// What of the process's time was before training.
+struct Begun {
+    /// When it began.
+    started: Instant,
+    /// Seconds of compiling and measuring kernels.
+    compiled_s: f64,
 }
 
 /// The adapter that the run was begun on, where it is gone on with and none is named: `cpu`, or
@@ -133,11 +160,23 @@ fn open_earlier(arguments: &SweepArguments) -> anyhow::Result<Earlier> {
 }
 
 /// Everything that is settled before anything is written.
-struct Resolved {
+pub struct Resolved {
     sweep: Sweep,
     dataset: Dataset,
     splits: Splits,
     warnings: Vec<String>,
+}
+
+impl Resolved {
+    /// The study on an engine.
+    pub fn study<'s>(&'s self, engine: &'s dyn Engine) -> Study<'s> {
+        Study {
+            sweep: &self.sweep,
+            dataset: &self.dataset,
+            splits: &self.splits,
+            engine,
+        }
+    }
 }
 
 fn resolve(arguments: &SweepArguments, earlier: Option<&RunRecord>) -> anyhow::Result<Resolved> {
@@ -148,8 +187,16 @@ fn resolve(arguments: &SweepArguments, earlier: Option<&RunRecord>) -> anyhow::R
             .context("run.json holds a sweep that this version does not know")?;
         return load(sweep);
     }
-    let file = arguments.file.as_deref().map(read_sweep_file).transpose()?;
-    load(space::resolve(file, &arguments.overrides())?)
+    resolve_file(arguments.file.as_deref(), &arguments.overrides())
+}
+
+/// What a sweep file, or without one the default, means with these flags.
+///
+/// # Errors
+/// The first mistake in either, or in the data.
+pub fn resolve_file(file: Option<&Path>, overrides: &Overrides) -> anyhow::Result<Resolved> {
+    let file = file.map(read_sweep_file).transpose()?;
+    load(space::resolve(file, overrides)?)
 }
 
 fn load(sweep: Sweep) -> anyhow::Result<Resolved> {
@@ -217,7 +264,7 @@ fn train(
     study: &Study<'_>,
     mut run: Run,
     plan: &PlanRecord,
-    started: Instant,
+    begun: Begun,
 ) -> anyhow::Result<ExitCode> {
     let reader = run.reader();
     if let Some(summary) = reader.summary()? {
@@ -234,7 +281,8 @@ fn train(
         observer: &mut progress,
         stop: &stop,
         checkpoint_every: Duration::from_secs(arguments.checkpoint_every),
-        started,
+        started: begun.started,
+        compiled_s: begun.compiled_s,
     };
     let ending = study.run(&mut run, plan, &mut control);
     progress.clear();

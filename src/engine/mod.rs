@@ -38,6 +38,10 @@ pub struct AdapterDescription {
 /// Variants whose names begin like this say which engine trains a shape, and how.
 pub const SHAPE_VARIANT: &str = "shape ";
 
+/// Variants whose names begin like this say in which form waves of a class are trained, where that was
+/// measured.
+pub const TUNED_VARIANT: &str = "tuned ";
+
 /// Why an engine cannot go on.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

@@ -204,7 +204,7 @@ pub struct BestRecord {
 pub struct TimingRecord {
     /// Wall time of the whole run, in seconds, summed over resumed parts.
     pub wall_s: f64,
-    /// Time spent compiling kernels, in seconds; 0 for `cpu`.
+    /// Time spent compiling kernels and measuring which are fast, in seconds; 0 for `cpu`.
     pub compile_s: f64,
     /// Time spent training, without compiling, evaluating and loading, in seconds.
     pub train_s: f64,

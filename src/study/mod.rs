@@ -116,6 +116,8 @@ pub struct Control<'c> {
     pub checkpoint_every: Duration,
     /// When the process began, for the wall time.
     pub started: Instant,
+    /// Seconds for which kernels were compiled and measured since; the first wave has them among its own.
+    pub compiled_s: f64,
 }
 
 /// How a study ended.

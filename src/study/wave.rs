@@ -133,7 +133,8 @@ impl Session<'_, '_, '_> {
         }
         let outcomes = run.outcomes()?;
         let (mut header, uniform) = (run.header, is_uniform(&wave.members));
-        let compile_s = run.running.compile_s();
+        let before_s = std::mem::take(&mut self.control.compiled_s);
+        let compile_s = before_s + run.running.compile_s();
         header.wall_s += self.lap();
         Ok(WaveResult::Finished(FinishedWave {
             record: wave_record(header, compile_s, uniform, &outcomes),

@@ -111,6 +111,7 @@ impl Desk {
             .args(arguments.split_whitespace())
             .current_dir(self.folder.path())
             .env_remove("NO_COLOR")
+            .env("REGATTA_CACHE_DIR", self.path("cache"))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());

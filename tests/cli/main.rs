@@ -23,3 +23,4 @@ mod repeatable;
 mod report;
 mod resume;
 mod sweep;
+mod tune_kernels;

@@ -1,21 +1,24 @@
 //! The engine of a GPU adapter.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Instant;
 
 use super::adapter::{AdapterKind, GpuAdapter, enumerate};
 use super::device::GpuDevice;
+use super::forms::{Tuned, WaveClass};
 use super::kernels::{Checks, Kernel, resident};
 use super::layered::{Kernels, StepCost, feature_bytes, predicted_bytes};
 use super::options::{EngineKind, Options};
 use super::resident::{Choice, Resident};
-use super::shader::{ResidentVariant, Source};
+use super::shader::{ResidentVariant, Source, Tiles};
 use super::split;
 use super::timing::Timer;
 use super::wave::GpuWave;
 use crate::data::{Dataset, FeatureValues, Features};
-use crate::engine::{AdapterDescription, Engine, EngineError, Running, SHAPE_VARIANT, WaveSetup};
+use crate::engine::{
+    AdapterDescription, Engine, EngineError, Running, SHAPE_VARIANT, TUNED_VARIANT, WaveSetup,
+};
 use crate::plan::{BufferLayout, Footprint, Limits};
 use crate::train::{Hyperparameters, Shape};
 
@@ -26,6 +29,7 @@ pub struct GpuEngine {
     limits: Limits,
     layout: BufferLayout,
     timed: bool,
+    tuned: RwLock<Tuned>,
     opened: Mutex<Opened>,
 }
 
@@ -33,8 +37,8 @@ pub struct GpuEngine {
 #[derive(Clone, Debug)]
 struct Opened {
     gpu: Arc<GpuDevice>,
-    /// Kernels by how features are stored, compiled when first needed.
-    kernels: BTreeMap<Source, Arc<Kernels>>,
+    /// Kernels by how features are stored and results are cut, compiled when first needed.
+    kernels: BTreeMap<(Source, Tiles), Arc<Kernels>>,
     /// Resident kernels by what is compiled in.
     resident: BTreeMap<ResidentVariant, Arc<Kernel>>,
 }
@@ -57,6 +61,7 @@ impl GpuEngine {
             limits: limits(&gpu, options),
             layout: layout(&gpu, options),
             timed: false,
+            tuned: RwLock::default(),
             opened: Mutex::new(Opened::new(gpu)),
         }
     }
@@ -75,7 +80,8 @@ impl GpuEngine {
     #[cfg(test)]
     pub fn edit_resident(&self, wave: &WaveSetup<'_>, edit: impl Fn(String) -> String) {
         let gpu = self.device();
-        let form = self.choice(&gpu).of_wave(wave, source_of(wave));
+        let options = self.options_for(wave.shape, wave.members.len());
+        let form = choice(&gpu, &options).of_wave(wave, source_of(wave));
         let (variant, _) = form.expect("a wave of the resident engine");
         let text = edit(variant.render());
         let kernel = Kernel::from_wgsl(&gpu, self.options.checks, "resident", text);
@@ -119,8 +125,9 @@ impl GpuEngine {
         self.check_data(wave.data.dataset)?;
         let source = source_of(&wave);
         let begun = Instant::now();
-        let (gpu, kernels) = self.compiled(source)?;
-        let resident = match self.choice(&gpu).of_wave(&wave, source) {
+        let options = self.options_for(wave.shape, wave.members.len());
+        let (gpu, kernels) = self.compiled(source, &options)?;
+        let resident = match choice(&gpu, &options).of_wave(&wave, source) {
             Some((variant, most_steps)) => {
                 let kernel = self.compiled_resident(&gpu, variant)?;
                 Some(Resident::new(kernel, most_steps))
@@ -130,26 +137,49 @@ impl GpuEngine {
         let layout = self.layout_of(&gpu, &wave);
         let compile_s = begun.elapsed().as_secs_f64();
         let timer = self.timed.then(|| Timer::new(Arc::clone(&gpu)));
-        let wave = GpuWave::new(gpu, kernels, resident, wave, layout, self.options)?;
+        let wave = GpuWave::new(gpu, kernels, resident, wave, layout, options)?;
         Ok(wave.compiled_in(compile_s).with_timer(timer))
     }
 
     /// Bytes that a wave will take on the adapter, dataset and lists included.
     pub fn predicted_bytes(&self, wave: &WaveSetup<'_>) -> u64 {
         let layout = self.layout_of(&self.device(), wave);
-        predicted_bytes(wave, layout, self.options.tiles)
+        let options = self.options_for(wave.shape, wave.members.len());
+        predicted_bytes(wave, layout, options.tiles)
     }
 
-    fn choice<'a>(&'a self, gpu: &'a GpuDevice) -> Choice<'a> {
-        Choice {
-            gpu,
-            options: &self.options,
+    /// The options of a wave of so many members of a shape: as measured, where it was.
+    fn options_for(&self, shape: &Shape, members: usize) -> Options {
+        let tuned = self.tuned.read().unwrap_or_else(PoisonError::into_inner);
+        match tuned.of(&WaveClass::new(shape, members)) {
+            Some(form) => self.options.in_form(form),
+            None => self.options,
         }
+    }
+
+    /// What it was made with; forms that were measured replace some of it for their classes.
+    pub fn options(&self) -> Options {
+        self.options
+    }
+
+    /// Waves that are started from now on are trained in these forms. Results do not depend on it.
+    pub fn set_tuned(&self, tuned: Tuned) {
+        *self.tuned.write().unwrap_or_else(PoisonError::into_inner) = tuned;
+    }
+
+    /// Whether the resident engine trains a wave as things stand.
+    pub fn is_resident(&self, wave: &WaveSetup<'_>) -> bool {
+        let options = self.options_for(wave.shape, wave.members.len());
+        let gpu = self.device();
+        choice(&gpu, &options)
+            .of_wave(wave, source_of(wave))
+            .is_some()
     }
 
     /// How a wave lies on the adapter: by the engine that trains it.
     fn layout_of(&self, gpu: &GpuDevice, wave: &WaveSetup<'_>) -> BufferLayout {
-        match self.choice(gpu).of_wave(wave, source_of(wave)) {
+        let options = self.options_for(wave.shape, wave.members.len());
+        match choice(gpu, &options).of_wave(wave, source_of(wave)) {
             Some(_) => self.layout,
             None => self.layout.without_resident(),
         }
@@ -167,15 +197,20 @@ impl GpuEngine {
     }
 
     /// The device, with the kernels for features that are stored like this.
-    fn compiled(&self, source: Source) -> Result<(Arc<GpuDevice>, Arc<Kernels>), EngineError> {
+    fn compiled(
+        &self,
+        source: Source,
+        options: &Options,
+    ) -> Result<(Arc<GpuDevice>, Arc<Kernels>), EngineError> {
         let mut opened = self.opened();
+        let key = (source, options.tiles);
         let gpu = Arc::clone(&opened.gpu);
-        if let Some(compiled) = opened.kernels.get(&source) {
+        if let Some(compiled) = opened.kernels.get(&key) {
             return Ok((gpu, Arc::clone(compiled)));
         }
-        let compiled = Arc::new(Kernels::compile(&gpu, &self.options, source));
+        let compiled = Arc::new(Kernels::compile(&gpu, options, source));
         gpu.check()?;
-        opened.kernels.insert(source, Arc::clone(&compiled));
+        opened.kernels.insert(key, Arc::clone(&compiled));
         Ok((gpu, compiled))
     }
 
@@ -225,9 +260,15 @@ impl GpuEngine {
         let gpu = self.device();
         let mut of_resident = 0;
         for shape in shapes {
-            let form = self.choice(&gpu).form(shape, batch);
+            // The form of the largest waves that were measured.
+            let options = self.options_for(shape, usize::MAX);
+            let form = choice(&gpu, &options).form(shape, batch);
             of_resident += usize::from(form != "layered");
             variants.insert(format!("{SHAPE_VARIANT}{shape}"), form.to_owned());
+        }
+        let tuned = self.tuned.read().unwrap_or_else(PoisonError::into_inner);
+        for (class, form) in tuned.iter() {
+            variants.insert(format!("{TUNED_VARIANT}{class}"), form.name());
         }
         let resident = match shapes.len() {
             0 => engine == EngineKind::Resident,
@@ -273,7 +314,7 @@ impl Engine for GpuEngine {
     }
 
     fn capacity(&self, shape: &Shape, batch: usize) -> Result<u64, EngineError> {
-        self.choice(&self.device()).check(shape, batch)?;
+        choice(&self.device(), &self.options).check(shape, batch)?;
         let each = Footprint::new(shape, &Hyperparameters::largest(batch), Some(self.layout));
         let available = self.limits.most_bytes;
         let most_buffer = self.layout.most_buffer_bytes;
@@ -349,14 +390,14 @@ fn reopened(lost: &GpuDevice) -> Result<GpuDevice, EngineError> {
     }))
 }
 
+fn choice<'a>(gpu: &'a GpuDevice, options: &'a Options) -> Choice<'a> {
+    Choice { gpu, options }
+}
+
 fn layout(gpu: &GpuDevice, options: Options) -> BufferLayout {
     let binding = gpu.limits.max_storage_buffer_binding_size;
-    let choice = Choice {
-        gpu,
-        options: &options,
-    };
     BufferLayout {
-        most_resident_bytes: choice.most_bytes(),
+        most_resident_bytes: choice(gpu, &options).most_bytes(),
         most_buffer_bytes: binding.min(gpu.limits.max_buffer_size),
         row_tile: u64::from(options.tiles.rows.rows),
         gradients: options.arena,

@@ -6,6 +6,7 @@ mod adapter;
 pub mod check;
 mod device;
 mod engine;
+mod forms;
 mod kernels;
 mod layered;
 mod layout;
@@ -25,9 +26,12 @@ mod tests;
 pub use adapter::{AdapterKind, GpuAdapter, enumerate};
 pub use device::GpuDevice;
 pub use engine::GpuEngine;
+pub use forms::{Form, Tuned, WaveClass};
 pub use kernels::Checks;
 pub use layered::StepCost;
 pub use options::{EngineKind, Options};
 pub use peak::fma_peak;
 pub use quiet::quiet_drivers;
-pub use shader::{Rendered, ResidentTiles, ResidentVariant, TileShape, Tiles, every_text};
+pub use shader::{
+    Rendered, ResidentTiles, ResidentVariant, TileShape, Tiles, every_text, shader_fingerprint,
+};

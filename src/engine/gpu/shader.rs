@@ -7,6 +7,7 @@ mod resident;
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::merge_maps;
 use minijinja::{Environment, UndefinedBehavior, Value, context};
+use sha2::{Digest, Sha256};
 
 pub use iterations::Iterations;
 pub use resident::{ResidentTiles, ResidentVariant};
@@ -312,6 +313,23 @@ pub struct Rendered {
     pub variant: String,
     /// The text.
     pub wgsl: String,
+}
+
+/// Sixteen hexadecimal digits that change when a shader file does.
+pub fn shader_fingerprint() -> String {
+    let mut hash = Sha256::new();
+    for (name, text) in TEMPLATES {
+        hash.update(name.as_bytes());
+        hash.update((text.len() as u64).to_le_bytes());
+        hash.update(text.as_bytes());
+    }
+    let digits = hash
+        .finalize()
+        .iter()
+        .take(8)
+        .map(|byte| format!("{byte:02x}"))
+        .collect::<Vec<_>>();
+    digits.concat()
 }
 
 /// Every different text of every kernel with these tiles.

@@ -2,7 +2,7 @@
 
 use super::members::{assert_same, trained};
 use super::*;
-use crate::engine::gpu::AdapterKind;
+use crate::engine::gpu::{AdapterKind, Form};
 
 /// Shapes whose rows and columns leave parts of tiles empty, and a linear model.
 fn shapes() -> Vec<Made> {
@@ -67,15 +67,26 @@ fn tiles_that_are_used_change_no_bit() {
     }
     let made = Made::new(130, 64, &[64], 10, true);
     let expected = trained(&made, &engine(&adapter, options()), &all, 2);
-    for kind in [AdapterKind::Software, AdapterKind::Discrete] {
-        let used = Options::for_kind(kind).resident;
+    let (layered, of_resident) = Form::all_tiles();
+    for tiles in layered {
+        let options = Options { tiles, ..options() };
+        let found = trained(&made, &engine(&adapter, options), &all, 2);
+        assert_same(&expected, &found, &Form::Layered(tiles).name());
+    }
+    let used = [AdapterKind::Software, AdapterKind::Discrete];
+    let used = used.map(|kind| Options::for_kind(kind).resident);
+    for tiles in of_resident {
         for weights_in_storage in [false, true] {
+            // Weights in storage are measured with no tiles but the used ones.
+            if weights_in_storage && !used.contains(&tiles) {
+                continue;
+            }
             let options = Options {
-                resident: used,
+                resident: tiles,
                 ..resident(weights_in_storage)
             };
             let found = trained(&made, &engine(&adapter, options), &all, 2);
-            assert_same(&expected, &found, &format!("{name}: {}", used.name()));
+            assert_same(&expected, &found, &format!("{name}: {}", tiles.name()));
         }
     }
 }

@@ -5,27 +5,25 @@ use std::collections::BTreeMap;
 use naga::valid::{Capabilities, ValidationFlags, Validator};
 use naga::{AddressSpace, Block, Module, Statement, TypeInner};
 
-use crate::engine::gpu::Options;
 use crate::engine::gpu::adapter::{AdapterKind, INVOCATIONS, STORAGE_BUFFERS, WORKGROUP_BYTES};
 use crate::engine::gpu::check::tiles_of;
 use crate::engine::gpu::kernels::fma_peak::Chains;
 use crate::engine::gpu::layout::{Cursor, LayerData, MemberData, ResidentLayer, Run, State, Tile};
 use crate::engine::gpu::shader::{
-    Needs, Rendered, ResidentVariant, Source, TileShape, every_text, kernels,
+    Needs, Rendered, ResidentTiles, ResidentVariant, Source, TileShape, every_text, kernels,
 };
+use crate::engine::gpu::{Form, Options};
 
-/// The tiles of the engine on hardware and on software adapters, and those of the checks.
+/// The tiles that an engine may take, and those of the checks.
 fn tiles() -> Vec<TileShape> {
-    let kinds = [AdapterKind::Discrete, AdapterKind::Software];
-    let all = kinds.map(|kind| tiles_of(Options::for_kind(kind).tiles));
-    let each = all.iter().flatten();
-    each.flat_map(|tiles| [tiles.rows, tiles.weights]).collect()
+    let all = Form::all_tiles().0.into_iter().map(tiles_of);
+    all.flatten()
+        .flat_map(|tiles| [tiles.rows, tiles.weights])
+        .collect()
 }
 
-fn parsed() -> Vec<(Rendered, Module)> {
-    let kinds = [AdapterKind::Discrete, AdapterKind::Software];
-    let resident = kinds.map(|kind| Options::for_kind(kind).resident);
-    let resident = ResidentVariant::every_text(&resident);
+fn parsed(resident: &[ResidentTiles]) -> Vec<(Rendered, Module)> {
+    let resident = ResidentVariant::every_text(resident);
     let texts = every_text(&tiles()).into_iter().chain(resident);
     texts
         .map(|text| {
@@ -40,7 +38,7 @@ fn parsed() -> Vec<(Rendered, Module)> {
 
 #[test]
 fn every_variant_of_every_kernel_is_valid() {
-    let all = parsed();
+    let all = parsed(&Form::all_tiles().1);
     for (text, module) in &all {
         // The resident kernel is for adapters that have coherent buffers.
         let capabilities = match text.kernel {
@@ -66,7 +64,10 @@ fn every_variant_of_every_kernel_is_valid() {
 
 #[test]
 fn every_variant_fits_the_least_adapter() {
-    for (text, module) in parsed() {
+    // Other tiles are taken only where a workgroup has room for them.
+    let used = [AdapterKind::Discrete, AdapterKind::Software];
+    let used = used.map(|kind| Options::for_kind(kind).resident);
+    for (text, module) in parsed(&used) {
         let shown = format!("{} {}", text.kernel, text.variant);
         let of = |space| {
             let all = module.global_variables.iter();
@@ -96,8 +97,7 @@ fn every_variant_fits_the_least_adapter() {
 /// by these bytes.
 #[test]
 fn bytes_of_a_workgroup_are_those_that_are_counted() {
-    let kinds = [AdapterKind::Discrete, AdapterKind::Software];
-    for tiles in kinds.map(|kind| Options::for_kind(kind).resident) {
+    for tiles in Form::all_tiles().1 {
         for arena in [None, Some(0), Some(1280)] {
             let variant = ResidentVariant {
                 tiles,
@@ -171,7 +171,7 @@ fn rust_structs() -> BTreeMap<&'static str, Fields> {
 fn structs_lie_alike_in_rust_and_wgsl() {
     let structs = rust_structs();
     let mut seen: BTreeMap<&str, u32> = BTreeMap::new();
-    for (text, module) in parsed() {
+    for (text, module) in parsed(&Form::all_tiles().1) {
         for (_, ty) in module.types.iter() {
             let TypeInner::Struct { members, span } = &ty.inner else {
                 continue;
@@ -229,7 +229,10 @@ fn alternatives(name: &str, kind: &str, first: u32) -> Vec<BTreeMap<u32, &'stati
 
 #[test]
 fn bindings_are_those_that_the_shaders_declare() {
-    for (text, module) in parsed() {
+    // Other tiles are taken only where a workgroup has room for them.
+    let used = [AdapterKind::Discrete, AdapterKind::Software];
+    let used = used.map(|kind| Options::for_kind(kind).resident);
+    for (text, module) in parsed(&used) {
         let shown = format!("{} {}", text.kernel, text.variant);
         let variables = module.global_variables.iter();
         let mut declared: BTreeMap<u32, String> = variables
@@ -287,7 +290,7 @@ fn no_barrier_stands_inside_a_condition_or_a_function() {
     let mut all = 0;
     // The resident kernel is made of functions with barriers and has conditions that are the same for a
     // whole workgroup: `scripts/validate-shaders.sh` looks at these.
-    let layered = parsed();
+    let layered = parsed(&[]);
     let layered = layered.iter().filter(|(text, _)| text.kernel != "resident");
     for (text, module) in layered {
         let shown = format!("{} {}", text.kernel, text.variant);

@@ -1,0 +1,299 @@
+//! How waves of one class are trained: what a measurement may choose among, and what it chose.
+//!
+//! A form changes speed, never a bit of a result: every value is one chain of fma over the inner dimension,
+//! however results are cut.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use super::adapter::AdapterKind;
+use super::options::{EngineKind, Options};
+use super::shader::{ResidentTiles, TileShape, Tiles};
+use crate::train::Shape;
+
+/// Waves that are taken to be alike: networks whose widths are equal when rounded up to powers of 2, and
+/// numbers of members between two powers of 4.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct WaveClass {
+    widths: Vec<usize>,
+    batch_norm: bool,
+    /// The least number of members.
+    members: u64,
+}
+
+impl WaveClass {
+    /// Of a wave of so many members of a shape.
+    pub fn new(shape: &Shape, members: usize) -> Self {
+        let rounded = |width: &usize| width.next_power_of_two();
+        Self {
+            widths: shape.widths().iter().map(rounded).collect(),
+            batch_norm: shape.batch_norm(),
+            members: 4_u64.pow((members.max(1) as u64).ilog(4)),
+        }
+    }
+
+    /// Whether the networks of another class are like those of this one.
+    fn same_networks(&self, other: &Self) -> bool {
+        (&self.widths, self.batch_norm) == (&other.widths, other.batch_norm)
+    }
+}
+
+impl fmt::Display for WaveClass {
+    /// `64-64-16, 64 to 255 members`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let widths: Vec<String> = self.widths.iter().map(usize::to_string).collect();
+        let norm = if self.batch_norm {
+            " with batch norm"
+        } else {
+            ""
+        };
+        let (least, most) = (self.members, 4 * self.members - 1);
+        write!(f, "{}{norm}, {least} to {most} members", widths.join("-"))
+    }
+}
+
+/// One way to train a wave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// By the layered engine, with these tiles.
+    Layered(Tiles),
+    /// By the resident engine where it takes the network, with these tiles.
+    Resident(ResidentTiles),
+}
+
+impl Form {
+    /// As records and the cache name it; [`Form::named`] finds it again.
+    pub fn name(self) -> String {
+        match self {
+            Self::Layered(tiles) => {
+                format!("layered {} {}", tiles.rows.name(), tiles.weights.name())
+            }
+            Self::Resident(tiles) => format!("resident {}", tiles.name()),
+        }
+    }
+
+    /// The candidate of an adapter's kind that has this name; `None` for one of another version.
+    pub fn named(name: &str, kind: AdapterKind) -> Option<Self> {
+        let all = Self::candidates(kind, EngineKind::Auto);
+        all.into_iter().find(|form| form.name() == name)
+    }
+
+    /// The tiles of all candidates of all kinds of adapters: of the layered engine and of the resident one.
+    pub fn all_tiles() -> (Vec<Tiles>, Vec<ResidentTiles>) {
+        let (mut layered, mut resident) = (Vec::new(), Vec::new());
+        for kind in [AdapterKind::Discrete, AdapterKind::Software] {
+            for form in Self::candidates(kind, EngineKind::Auto) {
+                match form {
+                    Self::Layered(tiles) => layered.push(tiles),
+                    Self::Resident(tiles) => resident.push(tiles),
+                }
+            }
+        }
+        (layered, resident)
+    }
+
+    /// What is measured on adapters of a kind, where `engine` was asked for: what is taken unmeasured
+    /// first, then the other engine, then other tiles.
+    pub fn candidates(kind: AdapterKind, engine: EngineKind) -> Vec<Self> {
+        let (layered, resident) = match kind {
+            AdapterKind::Software => (software_layered(kind), software_resident(kind)),
+            _ => (hardware_layered(kind), hardware_resident(kind)),
+        };
+        let [(first_layered, layered), (first_resident, resident)] =
+            [split_first(layered), split_first(resident)];
+        match engine {
+            EngineKind::Layered => [vec![first_layered], layered].concat(),
+            EngineKind::Resident => [vec![first_resident], resident].concat(),
+            EngineKind::Auto => [vec![first_resident, first_layered], resident, layered].concat(),
+        }
+    }
+}
+
+fn split_first(mut forms: Vec<Form>) -> (Form, Vec<Form>) {
+    let others = forms.split_off(1);
+    (forms[0], others)
+}
+
+fn layered(kind: AdapterKind, others: &[[(u32, u32, u32); 2]]) -> Vec<Form> {
+    let chosen = Options::for_kind(kind).tiles;
+    let tile = |(rows, columns, thread_rows)| TileShape {
+        rows,
+        columns,
+        thread_rows,
+    };
+    let other = |&[rows, weights]: &[(u32, u32, u32); 2]| {
+        Form::Layered(Tiles {
+            rows: tile(rows),
+            weights: tile(weights),
+            ..chosen
+        })
+    };
+    let others = others.iter().map(other);
+    std::iter::once(Form::Layered(chosen))
+        .chain(others)
+        .collect()
+}
+
+/// (invocations, rows an invocation, vec4s of columns an invocation, vec4s of columns, inner vec4s)
+type Resident = (u32, u32, u32, u32, u32);
+
+fn resident(kind: AdapterKind, others: &[Resident]) -> Vec<Form> {
+    let other = |&(threads, thread_rows, thread_columns_4, columns_4, inner_4): &Resident| {
+        Form::Resident(ResidentTiles {
+            threads,
+            thread_rows,
+            thread_columns_4,
+            columns_4,
+            inner_4,
+        })
+    };
+    let chosen = Form::Resident(Options::for_kind(kind).resident);
+    let others = others.iter().map(other);
+    std::iter::once(chosen).chain(others).collect()
+}
+
+// All tiles of rows have as many rows as the chosen one: buffers are laid out before a form is chosen.
+
+fn software_layered(kind: AdapterKind) -> Vec<Form> {
+    layered(
+        kind,
+        &[[(32, 32, 8), (32, 64, 8)], [(32, 64, 4), (64, 64, 4)]],
+    )
+}
+
+fn software_resident(kind: AdapterKind) -> Vec<Form> {
+    resident(kind, &[(8, 8, 4, 8, 8), (8, 8, 2, 8, 16)])
+}
+
+fn hardware_layered(kind: AdapterKind) -> Vec<Form> {
+    layered(
+        kind,
+        &[[(32, 64, 4), (64, 64, 4)], [(32, 32, 4), (32, 32, 4)]],
+    )
+}
+
+fn hardware_resident(kind: AdapterKind) -> Vec<Form> {
+    resident(
+        kind,
+        &[
+            (64, 4, 1, 16, 16),
+            (128, 4, 1, 16, 16),
+            (128, 8, 1, 16, 16),
+            (256, 4, 1, 16, 16),
+            (64, 8, 2, 16, 8),
+        ],
+    )
+}
+
+/// What was measured to be the fastest form of each class.
+#[derive(Clone, Debug, Default)]
+pub struct Tuned(BTreeMap<WaveClass, Form>);
+
+impl Tuned {
+    /// From now on waves of this class are trained like this.
+    pub fn set(&mut self, class: WaveClass, form: Form) {
+        self.0.insert(class, form);
+    }
+
+    /// Classes with their forms.
+    pub fn iter(&self) -> impl Iterator<Item = (&WaveClass, Form)> {
+        self.0.iter().map(|(class, &form)| (class, form))
+    }
+
+    /// The form of a class: its own, else that of the like networks whose number of members is nearest,
+    /// so that the few members of a refit need no other kernels than the wave before.
+    pub fn of(&self, class: &WaveClass) -> Option<Form> {
+        let alike = self.iter().filter(|(other, _)| class.same_networks(other));
+        let nearest =
+            alike.min_by_key(|(other, _)| class.members.ilog(4).abs_diff(other.members.ilog(4)));
+        nearest.map(|(_, form)| form)
+    }
+}
+
+impl Options {
+    /// The same, for waves that are trained in this form.
+    pub fn in_form(self, form: Form) -> Self {
+        match form {
+            Form::Layered(tiles) => Self {
+                engine: EngineKind::Layered,
+                tiles,
+                ..self
+            },
+            Form::Resident(resident) => Self { resident, ..self },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KINDS: [AdapterKind; 2] = [AdapterKind::Software, AdapterKind::Discrete];
+
+    #[test]
+    fn classes_round_widths_up_and_members_down() {
+        let class = |hidden: &[u64], members| {
+            WaveClass::new(&Shape::new(64, hidden, 10), members).to_string()
+        };
+        assert_eq!(class(&[64], 252), "64-64-16, 64 to 255 members");
+        assert_eq!(class(&[50], 64), "64-64-16, 64 to 255 members");
+        assert_eq!(class(&[65], 1), "64-128-16, 1 to 3 members");
+        let normed = Shape::new(64, &[64], 10).with_batch_norm(true);
+        let class = WaveClass::new(&normed, 1024).to_string();
+        assert_eq!(class, "64-64-16 with batch norm, 1024 to 4095 members");
+    }
+
+    #[test]
+    fn candidates_have_names_of_their_own_that_are_found_again() {
+        for kind in KINDS {
+            let all = Form::candidates(kind, EngineKind::Auto);
+            for (i, form) in all.iter().enumerate() {
+                let same = all.iter().position(|other| other.name() == form.name());
+                assert_eq!(same, Some(i), "{}", form.name());
+                assert_eq!(Form::named(&form.name(), kind), Some(*form));
+            }
+            assert_eq!(Form::named("resident by hand", kind), None);
+        }
+    }
+
+    #[test]
+    fn an_engine_that_was_asked_for_is_kept_to() {
+        for kind in KINDS {
+            let of = |engine| Form::candidates(kind, engine);
+            let is_layered = |form: &Form| matches!(form, Form::Layered(_));
+            assert!(of(EngineKind::Layered).iter().all(is_layered));
+            assert!(!of(EngineKind::Resident).iter().any(is_layered));
+            let all = of(EngineKind::Layered).len() + of(EngineKind::Resident).len();
+            assert_eq!(of(EngineKind::Auto).len(), all);
+            let chosen = Options::for_kind(kind);
+            assert_eq!(of(EngineKind::Auto)[0], Form::Resident(chosen.resident));
+            assert_eq!(of(EngineKind::Auto)[1], Form::Layered(chosen.tiles));
+        }
+    }
+
+    #[test]
+    fn buffers_are_laid_out_for_every_candidate() {
+        for kind in KINDS {
+            let rows = Options::for_kind(kind).tiles.rows.rows;
+            for form in Form::candidates(kind, EngineKind::Layered) {
+                let Form::Layered(tiles) = form else { continue };
+                assert_eq!(tiles.rows.rows, rows, "{}", form.name());
+            }
+        }
+    }
+
+    #[test]
+    fn a_class_that_was_not_measured_goes_by_its_nearest() {
+        let class = |members| WaveClass::new(&Shape::new(64, &[64], 10), members);
+        let forms = Form::candidates(AdapterKind::Software, EngineKind::Auto);
+        let mut tuned = Tuned::default();
+        assert_eq!(tuned.of(&class(1)), None);
+        tuned.set(class(64), forms[1]);
+        tuned.set(class(4096), forms[2]);
+        assert_eq!(tuned.of(&class(1)), Some(forms[1]));
+        assert_eq!(tuned.of(&class(100)), Some(forms[1]));
+        assert_eq!(tuned.of(&class(5000)), Some(forms[2]));
+        let other = WaveClass::new(&Shape::new(64, &[128], 10), 64);
+        assert_eq!(tuned.of(&other), None);
+    }
+}

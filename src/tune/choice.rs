@@ -1,0 +1,180 @@
+//! Which forms are measured, and which one is taken.
+
+use super::measurement::{Measure, Measurement};
+use crate::engine::EngineError;
+use crate::engine::gpu::Form;
+
+/// A form must be this much faster than what is taken unmeasured: less may be the noise of the machine.
+const CLEARLY_FASTER: f64 = 1.03;
+
+/// Measures the forms that are not known yet, in their order, and gives all that is known then. With a
+/// budget in seconds, those that would go beyond it are left out; the first form costs nothing but its
+/// timing, since without a measurement it would be compiled too.
+///
+/// # Errors
+/// As [`Measure::measure`].
+pub fn measure_all(
+    measure: &mut dyn Measure,
+    forms: &[Form],
+    known: Vec<Measurement>,
+    budget_s: Option<f64>,
+    mut tell: impl FnMut(&Measurement),
+) -> Result<Vec<Measurement>, EngineError> {
+    let mut found = known;
+    let mut spent_s = 0.0;
+    // What the longest form of each engine took, layered and resident.
+    let mut longest_s = [0.0_f64; 2];
+    for (number, &form) in forms.iter().enumerate() {
+        let longest_s = &mut longest_s[usize::from(matches!(form, Form::Resident(_)))];
+        if let Some(known) = of(&found, form) {
+            *longest_s = longest_s.max(known.took_s);
+            continue;
+        }
+        let over = budget_s.is_some_and(|budget_s| spent_s + *longest_s > budget_s);
+        if over {
+            continue;
+        }
+        let measurement = measure.measure(form)?;
+        tell(&measurement);
+        *longest_s = longest_s.max(measurement.took_s);
+        spent_s += match number {
+            0 => measurement.took_s - measurement.compile_s,
+            _ => measurement.took_s,
+        };
+        found.push(measurement);
+    }
+    Ok(found)
+}
+
+/// What is known of a form.
+pub fn of(known: &[Measurement], form: Form) -> Option<&Measurement> {
+    let name = form.name();
+    known.iter().find(|measurement| measurement.form == name)
+}
+
+/// The fastest of these that is right. The first one with a rate, which is what is taken unmeasured, stays
+/// unless another is clearly faster; `None` where there is none.
+pub fn fastest<'m>(measured: impl IntoIterator<Item = &'m Measurement>) -> Option<&'m Measurement> {
+    let rate = |measured: &'m Measurement| Some((measured, measured.rate()?));
+    let mut rated = measured.into_iter().filter_map(rate);
+    let first = rated.next()?;
+    let best = rated.fold(
+        first,
+        |best, next| if next.1 > best.1 { next } else { best },
+    );
+    let clearly = best.1 >= CLEARLY_FASTER * first.1;
+    Some(if clearly { best.0 } else { first.0 })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::gpu::{AdapterKind, EngineKind};
+
+    fn forms() -> Vec<Form> {
+        Form::candidates(AdapterKind::Software, EngineKind::Auto)
+    }
+
+    fn measured(form: Form, epoch_s: f64, compile_s: f64) -> Measurement {
+        Measurement {
+            form: form.name(),
+            trial_samples: 1000,
+            epochs_s: vec![2.0 * epoch_s, epoch_s],
+            compile_s,
+            took_s: compile_s + 3.0 * epoch_s,
+            error: None,
+        }
+    }
+
+    fn wrong(form: Form) -> Measurement {
+        Measurement {
+            error: Some("wrong".to_owned()),
+            ..measured(form, 1e-3, 0.0)
+        }
+    }
+
+    /// Says that each form takes so long to compile and an epoch a tenth of a second.
+    struct Script {
+        resident_s: f64,
+        layered_s: f64,
+        asked: Vec<Form>,
+    }
+
+    impl Measure for Script {
+        fn measure(&mut self, form: Form) -> Result<Measurement, EngineError> {
+            self.asked.push(form);
+            let compile_s = match form {
+                Form::Resident(_) => self.resident_s,
+                Form::Layered(_) => self.layered_s,
+            };
+            Ok(measured(form, 0.1, compile_s))
+        }
+    }
+
+    fn asked(resident_s: f64, layered_s: f64, budget_s: Option<f64>) -> Vec<Form> {
+        let mut script = Script {
+            resident_s,
+            layered_s,
+            asked: Vec::new(),
+        };
+        measure_all(&mut script, &forms(), Vec::new(), budget_s, |_| ()).unwrap();
+        script.asked
+    }
+
+    #[test]
+    fn a_budget_leaves_out_what_would_go_beyond_it() {
+        let all = forms();
+        let layered = |form: &&Form| matches!(form, Form::Layered(_));
+        assert_eq!(asked(5.0, 0.2, None), all);
+        let few = asked(5.0, 0.2, Some(2.0));
+        assert_eq!(few[0], all[0], "what the sweep would compile too");
+        let others: Vec<&Form> = all.iter().filter(layered).collect();
+        assert_eq!(
+            few[1..].iter().collect::<Vec<_>>(),
+            others,
+            "fast to compile"
+        );
+        // 0.3 s for the first, 1.8 s for the second: nothing more.
+        assert_eq!(asked(5.0, 1.5, Some(2.0)), all[..2]);
+    }
+
+    #[test]
+    fn what_is_known_is_not_measured_again() {
+        let mut script = Script {
+            resident_s: 0.0,
+            layered_s: 0.0,
+            asked: Vec::new(),
+        };
+        let all = forms();
+        let known = vec![measured(all[0], 0.5, 1.0), wrong(all[1])];
+        let found = measure_all(&mut script, &all, known.clone(), None, |_| ()).unwrap();
+        assert_eq!(script.asked, all[2..]);
+        assert_eq!(found[..2], known);
+        assert_eq!(found.len(), all.len());
+        // The first form took 2.5 s: another of its kind is beyond the budget.
+        script.asked.clear();
+        measure_all(&mut script, &all, known, Some(2.0), |_| ()).unwrap();
+        let is_layered = |form: &Form| matches!(form, Form::Layered(_));
+        assert!(script.asked.iter().all(is_layered), "{:?}", script.asked);
+        assert!(!script.asked.is_empty());
+    }
+
+    #[test]
+    fn the_fastest_right_form_is_taken() {
+        let all = forms();
+        let of_seconds = |seconds: &[f64]| -> Vec<Measurement> {
+            let pairs = all.iter().zip(seconds);
+            pairs.map(|(&form, &s)| measured(form, s, 0.0)).collect()
+        };
+        let taken = |measured: &[Measurement]| fastest(measured).map(|m| m.form.clone());
+        let name = |i: usize| Some(all[i].name());
+        assert_eq!(taken(&[]), None);
+        assert_eq!(taken(&of_seconds(&[0.2, 0.1, 0.3])), name(1));
+        assert_eq!(taken(&of_seconds(&[0.2, 0.199])), name(0), "noise");
+        let mut known = of_seconds(&[0.2, 0.1]);
+        known[1] = wrong(all[1]);
+        assert_eq!(taken(&known), name(0), "struck out");
+        known[0] = wrong(all[0]);
+        assert_eq!(taken(&known), None);
+    }
+}

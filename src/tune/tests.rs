@@ -1,0 +1,157 @@
+//! Measuring on a software adapter: what is right is timed, what is wrong is struck out by name.
+
+use super::*;
+use crate::bench::Workload;
+use crate::data::{self, DataConfig, Dataset, Splits};
+use crate::engine::TUNED_VARIANT;
+use crate::engine::gpu::{EngineKind, Options, enumerate};
+use crate::seed::Seed;
+use crate::train::{Activation, Hyperparameters, Member, MemberId, Optimizer, Shape};
+
+const SGD: Optimizer = Optimizer::Sgd {
+    momentum: 0.0,
+    nesterov: false,
+};
+
+/// An engine on llvmpipe; none where it is not installed.
+fn engine() -> Option<GpuEngine> {
+    let is_llvmpipe = |a: &crate::engine::gpu::GpuAdapter| a.name().starts_with("llvmpipe");
+    let adapter = enumerate().into_iter().find(is_llvmpipe);
+    if adapter.is_none() {
+        println!("skipped: llvmpipe is not installed");
+    }
+    let adapter = adapter?;
+    let options = Options::for_kind(adapter.kind());
+    Some(GpuEngine::new(adapter.open().unwrap(), options))
+}
+
+fn iris() -> (Dataset, Splits) {
+    let config = DataConfig {
+        source: "iris".to_owned(),
+        ..DataConfig::default()
+    };
+    let dataset = data::load(&config).unwrap();
+    let splits = data::split(&dataset, &config, Seed(0)).unwrap();
+    (dataset, splits)
+}
+
+/// Members of a linear model, which compiles fast.
+fn job<'d>(dataset: &'d Dataset, splits: &Splits, flops: f64) -> Job<'d> {
+    let member = |trial| Member {
+        id: MemberId {
+            trial,
+            repeat: 0,
+            fold: 0,
+        },
+        hyperparameters: Hyperparameters {
+            learning_rate: 0.01,
+            batch_size: [8, 32][trial as usize % 2],
+            optimizer: SGD,
+            activation: Activation::Relu,
+            dropout: 0.0,
+        },
+    };
+    let shape = Shape::new(4, &[], 3);
+    Job {
+        class: WaveClass::new(&shape, 5),
+        workload: Workload {
+            dataset,
+            splits: splits.clone(),
+            shape,
+            members: (0..5).map(member).collect(),
+            seed: Seed(0),
+        },
+        flops,
+    }
+}
+
+fn names(measured: &[Measurement]) -> Vec<&str> {
+    measured.iter().map(|m| m.form.as_str()).collect()
+}
+
+#[test]
+fn every_form_is_measured_and_kept_and_the_engine_takes_one() {
+    let Some(engine) = engine() else { return };
+    let (dataset, splits) = iris();
+    let job = job(&dataset, &splits, 0.0);
+    let mut tuner = Tuner::new(&engine, Cache::default());
+    let mut told = 0;
+    tuner
+        .measure(std::slice::from_ref(&job), &mut |_, _| told += 1)
+        .unwrap();
+    let known = tuner.known(&job.class);
+    let forms: Vec<String> = tuner.forms.iter().map(|form| form.name()).collect();
+    assert_eq!(names(&known), forms);
+    assert_eq!(told, forms.len());
+    assert!(tuner.has_changed());
+    for measured in &known {
+        assert_eq!(measured.error, None, "{}", measured.form);
+        // 100 rows of iris train in each fold; its epochs are whole.
+        assert_eq!(
+            measured.trial_samples,
+            5 * splits.folds[0].train.len() as u64
+        );
+        assert_eq!(measured.epochs_s.len(), 3);
+    }
+    let taken = tuner.chosen(&job.class).unwrap().name();
+    let variants = engine.adapter().variants;
+    assert_eq!(variants[&format!("{TUNED_VARIANT}{}", job.class)], taken);
+}
+
+#[test]
+fn a_wrong_form_is_struck_out_by_name() {
+    let Some(engine) = engine() else { return };
+    let (dataset, splits) = iris();
+    let job = job(&dataset, &splits, 0.0);
+    let mut on_engine = OnEngine::new(&engine, &job).unwrap();
+    let resident = Form::candidates(engine.device().kind, EngineKind::Resident)[0];
+    assert!(on_engine.applies(resident));
+    engine.edit_resident(&job.workload.setup(), |text| {
+        text.replace("weight(at), gradient)", "weight(at), 1.01 * gradient)")
+    });
+    let wrong = on_engine.measure(resident).unwrap();
+    let error = wrong.error.clone().unwrap();
+    assert!(error.contains("wrong result"), "{error}");
+    assert_eq!(wrong.rate(), None);
+    // It is known to be wrong: it is not measured again, and not taken.
+    let mut cache = Cache::default();
+    let key = Key::new(&engine.adapter());
+    cache.put(&key, &job.class, vec![wrong]);
+    let tuner = Tuner::new(&engine, cache);
+    assert_eq!(tuner.chosen(&job.class), None);
+}
+
+#[test]
+fn short_sweeps_measure_nothing_and_long_ones_within_a_budget() {
+    let Some(engine) = engine() else { return };
+    let (dataset, splits) = iris();
+    let prepared = |flops: f64| {
+        let job = job(&dataset, &splits, flops);
+        let mut tuner = Tuner::new(&engine, Cache::default());
+        tuner
+            .prepare(std::slice::from_ref(&job), &mut |_, _| ())
+            .unwrap();
+        tuner.known(&job.class).len()
+    };
+    assert_eq!(prepared(1e9), 0, "half a second at the slowest");
+    assert!(prepared(1e15) >= 2, "both engines at least");
+}
+
+#[test]
+fn a_run_that_goes_on_has_the_forms_that_it_was_begun_with() {
+    let (dataset, splits) = iris();
+    let job = job(&dataset, &splits, 0.0);
+    let kind = AdapterKind::Software;
+    let form = Form::candidates(kind, EngineKind::Auto)[1];
+    let variant = format!("{TUNED_VARIANT}{}", job.class);
+    let variants = |name: String| [(variant.clone(), name)].into_iter().collect();
+    let jobs = std::slice::from_ref(&job);
+    let (tuned, unknown) = recorded(jobs, &variants(form.name()), kind);
+    assert_eq!(tuned.of(&job.class), Some(form));
+    assert_eq!(unknown, [""; 0]);
+    let (tuned, unknown) = recorded(jobs, &variants("resident by hand".to_owned()), kind);
+    assert_eq!(tuned.of(&job.class), None);
+    assert_eq!(unknown, ["resident by hand"]);
+    let (tuned, unknown) = recorded(jobs, &Default::default(), kind);
+    assert_eq!((tuned.of(&job.class), unknown.len()), (None, 0));
+}
