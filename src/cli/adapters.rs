@@ -5,9 +5,9 @@ mod listing;
 
 use super::exit::Usage;
 use super::output;
-use crate::engine::Engine;
 use crate::engine::cpu::CpuEngine;
 use crate::engine::gpu::{self, EngineKind, GpuAdapter, GpuEngine};
+use crate::engine::{Engine, Trace};
 use choice::{Candidate, Kind};
 
 pub use listing::run;
@@ -142,6 +142,14 @@ pub enum Chosen {
 }
 
 impl Chosen {
+    /// The same engine, whose device is recorded where it is a GPU's.
+    pub fn with_trace(self, trace: &Trace) -> Self {
+        match self {
+            Self::Gpu(engine) => Self::Gpu(Box::new(engine.with_trace(trace.clone()))),
+            cpu => cpu,
+        }
+    }
+
     /// What trains.
     pub fn engine(&self) -> &dyn Engine {
         match self {

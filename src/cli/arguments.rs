@@ -190,6 +190,15 @@ pub struct SweepArguments {
     /// Seconds between checkpoints of what is being trained.
     #[arg(long, value_name = "S", default_value_t = 30, help_heading = "Run", value_parser = clap::value_parser!(u64).range(0..=86_400))]
     pub checkpoint_every: u64,
+    /// Write a timeline of host and device, with the share of time that the device was busy (Chrome's trace
+    /// format, for Perfetto or chrome://tracing). An existing file is not overwritten.
+    #[arg(
+        long,
+        value_name = "FILE",
+        help_heading = "Run",
+        conflicts_with = "dry_run"
+    )]
+    pub trace: Option<PathBuf>,
     /// Print what would be trained and what it would cost; train and write nothing.
     #[arg(long, help_heading = "Run")]
     pub dry_run: bool,

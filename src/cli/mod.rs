@@ -10,6 +10,7 @@ mod output;
 mod progress;
 mod report;
 mod sweep;
+mod timeline;
 mod tune_kernels;
 
 use std::process::ExitCode;

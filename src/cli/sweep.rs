@@ -12,10 +12,11 @@ use super::adapters::{self, Chosen};
 use super::arguments::SweepArguments;
 use super::exit::{FAILED, INTERRUPTED, Usage};
 use super::progress::{Expected, Progress};
+use super::timeline::Timeline;
 use super::{output, tune_kernels};
 use crate::data::{self, Dataset, Splits};
-use crate::engine::Engine;
 use crate::engine::gpu::GpuEngine;
+use crate::engine::{Engine, Trace};
 use crate::report::{Goal, Score, count_text, duration_text, leaderboard, summary_text};
 use crate::space::{self, Overrides, Sweep, SweepFile};
 use crate::store::{
@@ -30,6 +31,13 @@ const MOST_MEMBERS_PER_TRIAL: u64 = 10_000;
 
 /// Resolves, trains, prints.
 pub fn run(arguments: &SweepArguments, started: Instant) -> anyhow::Result<ExitCode> {
+    let timeline = Timeline::new(arguments.trace.as_deref())?;
+    let code = sweep(arguments, started, &timeline.trace);
+    timeline.write()?;
+    code
+}
+
+fn sweep(arguments: &SweepArguments, started: Instant, trace: &Trace) -> anyhow::Result<ExitCode> {
     let recorded = recorded_adapter(arguments);
     let (adapter, engine) = recorded.unzip();
     let engine = arguments.engine.clone().or(engine.flatten());
@@ -37,7 +45,8 @@ pub fn run(arguments: &SweepArguments, started: Instant) -> anyhow::Result<ExitC
         adapter.as_deref().unwrap_or(&arguments.adapter),
         engine.as_deref(),
         arguments.threads,
-    )?;
+    )?
+    .with_trace(trace);
     let earlier = open_earlier(arguments)?;
     let resolved = resolve(arguments, earlier.record())?;
     let study = resolved.study(chosen.engine());
@@ -62,6 +71,7 @@ pub fn run(arguments: &SweepArguments, started: Instant) -> anyhow::Result<ExitC
     let begun = Begun {
         started,
         compiled_s,
+        trace: trace.clone(),
     };
     train(arguments, &study, run, &plan, begun)
 }
@@ -91,6 +101,8 @@ struct Begun {
     started: Instant,
     /// Seconds of compiling and measuring kernels.
     compiled_s: f64,
+    /// Where the rest is recorded.
+    trace: Trace,
 }
 
 /// The adapter that the run was begun on, where it is gone on with and none is named: `cpu`, or
@@ -283,6 +295,7 @@ fn train(
         checkpoint_every: Duration::from_secs(arguments.checkpoint_every),
         started: begun.started,
         compiled_s: begun.compiled_s,
+        trace: begun.trace,
     };
     let ending = study.run(&mut run, plan, &mut control);
     progress.clear();

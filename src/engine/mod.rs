@@ -8,6 +8,7 @@
 pub mod cpu;
 pub mod gpu;
 mod snapshot;
+mod trace;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,6 +18,7 @@ use crate::seed::Seed;
 use crate::train::{Member, MemberId, REFIT, Shape};
 
 pub use snapshot::MemberSnapshot;
+pub use trace::{Busy, Span, Trace, Track};
 
 /// The adapter and the engine on it, for people and for `run.json`.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -19,7 +19,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::data::{Dataset, Splits};
-use crate::engine::{AdapterDescription, Engine, EngineError, SHAPE_VARIANT, TrainingData};
+use crate::engine::{AdapterDescription, Engine, EngineError, SHAPE_VARIANT, Trace, TrainingData};
 use crate::plan::{self, Limits, MembersPerTrial, PlannedTrial, Wave};
 use crate::report::ReportError;
 use crate::search::{Grid, Proposal, Sampler};
@@ -118,6 +118,8 @@ pub struct Control<'c> {
     pub started: Instant,
     /// Seconds for which kernels were compiled and measured since; the first wave has them among its own.
     pub compiled_s: f64,
+    /// Gets what the host does as spans.
+    pub trace: Trace,
 }
 
 /// How a study ended.
@@ -479,6 +481,8 @@ impl Session<'_, '_, '_> {
             .into_iter()
             .filter(|trial| !self.tally.holds(trial.trial))
             .collect();
+        let trace = self.control.trace.clone();
+        let _span = trace.host("write records");
         self.run.append(&wave, &new)?;
         self.run.remove_checkpoint()?;
         for trial in new {

@@ -240,6 +240,7 @@ fn run_with(folder: &std::path::Path, iris: &Iris, engine: &dyn Engine, stop: &A
         checkpoint_every: Duration::from_secs(3600),
         started: Instant::now(),
         compiled_s: 0.0,
+        trace: Trace::default(),
     };
     let ending = study.run(&mut run, &plan, &mut control).unwrap();
     let read = |name: &str| std::fs::read_to_string(folder.join(name)).unwrap_or_default();

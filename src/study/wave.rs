@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use super::{Event, Session, StudyError};
-use crate::engine::{EngineError, MemberSnapshot, Part, Progress, Running, WaveSetup};
+use crate::engine::{EngineError, MemberSnapshot, Part, Progress, Running, Trace, WaveSetup};
 use crate::metrics;
 use crate::plan::Wave;
 use crate::store::{Checkpoint, CheckpointHeader, MemberHistory, WaveRecord};
@@ -69,6 +69,9 @@ struct WaveRun<'w> {
     header: CheckpointHeader,
     started: Instant,
     saved: Instant,
+    trace: Trace,
+    /// Scores of the kept members on their validation rows, as they are now; empty where these are not known.
+    validated: BTreeMap<MemberId, Option<Metrics>>,
 }
 
 impl Session<'_, '_, '_> {
@@ -122,7 +125,8 @@ impl Session<'_, '_, '_> {
             members: &wave.members,
             seed: study.sweep.search.seed,
         })?;
-        let mut run = WaveRun::new(wave, running, stored)?;
+        let trace = self.control.trace.clone();
+        let mut run = WaveRun::new(wave, running, stored, trace)?;
         self.control.observer.on(run.started_event());
         while run.epoch() < epochs {
             if self.train_epoch(&mut run)? == WaveEnd::Interrupted {
@@ -132,6 +136,10 @@ impl Session<'_, '_, '_> {
             self.tell(&run);
         }
         let outcomes = run.outcomes()?;
+        if run.trace.is_on() {
+            // What the device's clock has seen is read from it.
+            run.running.timing()?;
+        }
         let (mut header, uniform) = (run.header, is_uniform(&wave.members));
         let before_s = std::mem::take(&mut self.control.compiled_s);
         let compile_s = before_s + run.running.compile_s();
@@ -168,6 +176,8 @@ impl Session<'_, '_, '_> {
     }
 
     fn save(&mut self, run: &mut WaveRun<'_>) -> Result<(), StudyError> {
+        let trace = self.control.trace.clone();
+        let _span = trace.host("write a checkpoint");
         let checkpoint = run.checkpoint()?;
         self.run.save_checkpoint(&checkpoint)?;
         run.saved = Instant::now();
@@ -188,6 +198,7 @@ impl<'w> WaveRun<'w> {
         wave: &'w Wave,
         mut running: Box<dyn Running + 'w>,
         stored: Option<Checkpoint>,
+        trace: Trace,
     ) -> Result<Self, EngineError> {
         let refit = is_refit(&wave.members);
         let mut header = CheckpointHeader {
@@ -212,6 +223,8 @@ impl<'w> WaveRun<'w> {
             header,
             started: Instant::now(),
             saved: Instant::now(),
+            trace,
+            validated: BTreeMap::new(),
         })
     }
 
@@ -246,6 +259,8 @@ impl<'w> WaveRun<'w> {
         pause: &(dyn Fn() -> bool + Sync),
     ) -> Result<Progress, EngineError> {
         let begin = Instant::now();
+        let _span = self.trace.host("train");
+        self.validated.clear();
         let progress = self.running.train(epoch, pause);
         self.header.train_s += begin.elapsed().as_secs_f64();
         progress
@@ -261,6 +276,13 @@ impl<'w> WaveRun<'w> {
             self.evaluate(Part::Validation)?
         };
         let status = self.running.status();
+        if !self.header.refit {
+            let scores = members
+                .iter()
+                .map(|member| member.id)
+                .zip(validation.clone());
+            self.validated.extend(scores);
+        }
         let mut kept = Vec::with_capacity(members.len());
         for (slot, (member, status)) in members.iter().zip(status).enumerate() {
             let [loss, accuracy, ..] = validation[slot].unwrap_or([f64::NAN; _]);
@@ -289,6 +311,7 @@ impl<'w> WaveRun<'w> {
 
     fn evaluate(&mut self, part: Part) -> Result<Vec<Option<Metrics>>, EngineError> {
         let begin = Instant::now();
+        let _span = self.trace.host("evaluate");
         let evaluations = self.running.evaluate(part)?;
         self.header.evaluate_s += begin.elapsed().as_secs_f64();
         // No rows, or a loss that is not finite, give no metrics.
@@ -303,11 +326,16 @@ impl<'w> WaveRun<'w> {
 
     /// What became of every member, in the order of the plan.
     fn outcomes(&mut self) -> Result<Vec<MemberOutcome>, EngineError> {
-        let (training, validation) = (
-            self.evaluate(Part::Training)?,
-            self.evaluate(Part::Validation)?,
-        );
         let (members, status) = (self.running.members(), self.running.status());
+        let training = self.evaluate(Part::Training)?;
+        // Nothing was trained since the last epoch was noted, unless that was in an earlier process.
+        let known = members
+            .iter()
+            .map(|member| self.validated.get(&member.id).copied());
+        let validation = match known.collect() {
+            Some(known) => known,
+            None => self.evaluate(Part::Validation)?,
+        };
         let states = if self.header.refit {
             self.running.save()?
         } else {

@@ -23,4 +23,5 @@ mod repeatable;
 mod report;
 mod resume;
 mod sweep;
+mod trace;
 mod tune_kernels;

@@ -17,7 +17,8 @@ use super::timing::Timer;
 use super::wave::GpuWave;
 use crate::data::{Dataset, FeatureValues, Features};
 use crate::engine::{
-    AdapterDescription, Engine, EngineError, Running, SHAPE_VARIANT, TUNED_VARIANT, WaveSetup,
+    AdapterDescription, Engine, EngineError, Running, SHAPE_VARIANT, TUNED_VARIANT, Trace,
+    WaveSetup,
 };
 use crate::plan::{BufferLayout, Footprint, Limits};
 use crate::train::{Hyperparameters, Shape};
@@ -29,6 +30,7 @@ pub struct GpuEngine {
     limits: Limits,
     layout: BufferLayout,
     timed: bool,
+    trace: Trace,
     tuned: RwLock<Tuned>,
     opened: Mutex<Opened>,
 }
@@ -61,6 +63,7 @@ impl GpuEngine {
             limits: limits(&gpu, options),
             layout: layout(&gpu, options),
             timed: false,
+            trace: Trace::default(),
             tuned: RwLock::default(),
             opened: Mutex::new(Opened::new(gpu)),
         }
@@ -111,6 +114,15 @@ impl GpuEngine {
         self
     }
 
+    /// The same engine, whose waves measure what they cost and record each pass as a span.
+    pub fn with_trace(self, trace: Trace) -> Self {
+        Self {
+            timed: self.timed || trace.is_on(),
+            trace,
+            ..self
+        }
+    }
+
     /// Whether the device has timestamps to measure with.
     pub fn has_timestamps(&self) -> bool {
         let features = self.device().features;
@@ -125,6 +137,7 @@ impl GpuEngine {
         self.check_data(wave.data.dataset)?;
         let source = source_of(&wave);
         let begun = Instant::now();
+        let _span = self.trace.host("start a wave");
         let options = self.options_for(wave.shape, wave.members.len());
         let (gpu, kernels) = self.compiled(source, &options)?;
         let resident = match choice(&gpu, &options).of_wave(&wave, source) {
@@ -136,7 +149,9 @@ impl GpuEngine {
         };
         let layout = self.layout_of(&gpu, &wave);
         let compile_s = begun.elapsed().as_secs_f64();
-        let timer = self.timed.then(|| Timer::new(Arc::clone(&gpu)));
+        let timer = self
+            .timed
+            .then(|| Timer::new(Arc::clone(&gpu), self.trace.clone()));
         let wave = GpuWave::new(gpu, kernels, resident, wave, layout, options)?;
         Ok(wave.compiled_in(compile_s).with_timer(timer))
     }

@@ -8,9 +8,9 @@ use super::GpuDevice;
 use super::kernels::fma_peak::{self, Bindings, Chains, workgroup_flops};
 use super::kernels::{Checks, Kernel, whole};
 use super::shader::{Source, TileShape, Variant};
-use super::timing::Timer;
+use super::timing::{PassKind, Timer};
 use super::transfer::{self, Allocator};
-use crate::engine::EngineError;
+use crate::engine::{EngineError, Trace};
 
 /// Links of a chain are close to the identity, so that values stay ordinary numbers.
 const CHAINS: Chains = Chains {
@@ -72,7 +72,7 @@ impl Bench {
         let bindings = bindings.bind(&gpu.device, &kernel);
         gpu.check()?;
         Ok(Self {
-            timer: Timer::new(Arc::clone(gpu)),
+            timer: Timer::new(Arc::clone(gpu), Trace::default()),
             gpu: Arc::clone(gpu),
             kernel,
             #[cfg(test)]
@@ -84,7 +84,7 @@ impl Bench {
     /// Seconds of one dispatch.
     fn seconds(&self, workgroups: u32) -> Result<f64, EngineError> {
         let before = self.timer.spent()?.device_s;
-        let timed = self.timer.begin()?;
+        let timed = self.timer.begin(PassKind::Train)?;
         let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
         let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
             label: Some("regatta.fma_peak"),

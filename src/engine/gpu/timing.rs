@@ -1,13 +1,13 @@
 //! What training costs the device and the host: timestamps at the boundaries of passes, and the
 //! time that encoding takes.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 use std::time::Instant;
 
 use super::GpuDevice;
 use super::transfer::{self, Wanted};
-use crate::engine::{EngineError, Timing};
+use crate::engine::{EngineError, Span, Timing, Trace, Track};
 
 /// Passes between two readings of their timestamps.
 const MOST_PASSES: u32 = 512;
@@ -21,6 +21,8 @@ pub struct Timer {
     /// `None` where the device has no timestamps.
     timestamps: Option<Timestamps>,
     spent: Cell<Timing>,
+    /// Gets the passes as spans.
+    trace: Trace,
 }
 
 /// A pair of timestamps a pass.
@@ -28,13 +30,32 @@ pub struct Timer {
 struct Timestamps {
     queries: wgpu::QuerySet,
     resolved: wgpu::Buffer,
-    /// Passes that were encoded since the last reading.
-    passes: Cell<u32>,
+    /// Passes that were encoded since the last reading, and when they were.
+    passes: RefCell<Vec<(PassKind, Instant)>>,
+}
+
+/// What a pass does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PassKind {
+    /// Steps, or the end of an epoch.
+    Train,
+    /// Forward passes over rows that are evaluated: no part of what training costs.
+    Evaluate,
+}
+
+impl PassKind {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Train => "train",
+            Self::Evaluate => "evaluate",
+        }
+    }
 }
 
 /// A pass that is being encoded.
 #[derive(Debug)]
 pub struct TimedPass<'t> {
+    kind: PassKind,
     begun: Instant,
     writes: Option<wgpu::ComputePassTimestampWrites<'t>>,
 }
@@ -48,7 +69,7 @@ impl TimedPass<'_> {
 
 impl Timer {
     /// A timer on this device; without the feature it measures the host alone.
-    pub fn new(gpu: Arc<GpuDevice>) -> Self {
+    pub fn new(gpu: Arc<GpuDevice>, trace: Trace) -> Self {
         let has_timestamps = gpu.features.contains(wgpu::Features::TIMESTAMP_QUERY);
         let device_s = has_timestamps.then_some(0.0);
         Self {
@@ -58,6 +79,7 @@ impl Timer {
                 device_s,
                 ..Timing::default()
             }),
+            trace,
         }
     }
 
@@ -65,20 +87,24 @@ impl Timer {
     ///
     /// # Errors
     /// When the device fails: earlier timestamps are read where there is no room for more.
-    pub fn begin(&self) -> Result<TimedPass<'_>, EngineError> {
+    pub fn begin(&self, kind: PassKind) -> Result<TimedPass<'_>, EngineError> {
         if let Some(timestamps) = &self.timestamps
-            && timestamps.passes.get() == MOST_PASSES
+            && timestamps.passes.borrow().len() == MOST_PASSES as usize
         {
             self.read(timestamps)?;
         }
         Ok(TimedPass {
+            kind,
             begun: Instant::now(),
-            writes: self.timestamps.as_ref().map(Timestamps::next),
+            writes: self.timestamps.as_ref().map(|t| t.next(kind)),
         })
     }
 
     /// The pass was encoded, with so many dispatches. It must be submitted.
     pub fn end(&self, pass: &TimedPass<'_>, dispatches: u64) {
+        if pass.kind == PassKind::Evaluate {
+            return;
+        }
         let spent = self.spent.get();
         self.spent.set(Timing {
             encode_s: spent.encode_s + pass.begun.elapsed().as_secs_f64(),
@@ -99,15 +125,49 @@ impl Timer {
     }
 
     fn read(&self, timestamps: &Timestamps) -> Result<(), EngineError> {
-        let ticks = timestamps.read(&self.gpu)?;
+        let passes = timestamps.read(&self.gpu)?;
         let period_s = f64::from(self.gpu.queue.get_timestamp_period()) * 1e-9;
+        // Drivers have been seen to give an end before its beginning.
+        let took_s = |pass: &Pass| pass.end.saturating_sub(pass.begin) as f64 * period_s;
+        let training = passes.iter().filter(|pass| pass.kind == PassKind::Train);
+        let training_s: f64 = training.map(took_s).sum();
         let spent = self.spent.get();
         self.spent.set(Timing {
-            device_s: spent.device_s.map(|s| s + ticks as f64 * period_s),
+            device_s: spent.device_s.map(|s| s + training_s),
             ..spent
         });
+        if self.trace.is_on() {
+            self.record(&passes, period_s);
+        }
         Ok(())
     }
+
+    /// The device's clock has a zero of its own: no pass begins before it was encoded, and those that the
+    /// device was waiting for begin at once.
+    fn record(&self, passes: &[Pass], period_s: f64) {
+        let at = |ticks: u64| ticks as f64 * period_s;
+        let encoded = passes
+            .iter()
+            .map(|pass| self.trace.seconds(pass.encoded) - at(pass.begin));
+        let zero_s = encoded.fold(f64::MIN, f64::max);
+        for pass in passes {
+            self.trace.add(Span {
+                name: pass.kind.name(),
+                track: Track::Device,
+                begin_s: zero_s + at(pass.begin),
+                end_s: zero_s + at(pass.end.max(pass.begin)),
+            });
+        }
+    }
+}
+
+/// A pass with its timestamps, in ticks.
+#[derive(Clone, Copy, Debug)]
+struct Pass {
+    kind: PassKind,
+    encoded: Instant,
+    begin: u64,
+    end: u64,
 }
 
 impl Timestamps {
@@ -127,14 +187,15 @@ impl Timestamps {
         Self {
             queries,
             resolved,
-            passes: Cell::new(0),
+            passes: RefCell::default(),
         }
     }
 
     /// The places of the next pass's two timestamps.
-    fn next(&self) -> wgpu::ComputePassTimestampWrites<'_> {
-        let first = 2 * self.passes.get();
-        self.passes.set(self.passes.get() + 1);
+    fn next(&self, kind: PassKind) -> wgpu::ComputePassTimestampWrites<'_> {
+        let mut passes = self.passes.borrow_mut();
+        let first = 2 * passes.len() as u32;
+        passes.push((kind, Instant::now()));
         wgpu::ComputePassTimestampWrites {
             query_set: &self.queries,
             beginning_of_pass_write_index: Some(first),
@@ -142,11 +203,12 @@ impl Timestamps {
         }
     }
 
-    /// Ticks that the passes since the last reading took, summed.
-    fn read(&self, gpu: &GpuDevice) -> Result<u64, EngineError> {
-        let count = 2 * self.passes.replace(0);
+    /// The passes since the last reading.
+    fn read(&self, gpu: &GpuDevice) -> Result<Vec<Pass>, EngineError> {
+        let passes = self.passes.take();
+        let count = 2 * passes.len() as u32;
         if count == 0 {
-            return Ok(0);
+            return Ok(Vec::new());
         }
         let mut encoder = gpu.device.create_command_encoder(&Default::default());
         encoder.resolve_query_set(&self.queries, 0..count, &self.resolved, 0);
@@ -154,8 +216,13 @@ impl Timestamps {
         let bytes = TICK_BYTES * u64::from(count);
         let read = transfer::read(gpu, &[Wanted::beginning(&self.resolved, bytes)])?;
         let ticks: Vec<u64> = transfer::values(&read[0]);
-        // Drivers have been seen to give an end before its beginning.
-        let took = ticks.chunks_exact(2).map(|t| t[1].saturating_sub(t[0]));
-        Ok(took.sum())
+        let pairs = passes.into_iter().zip(ticks.chunks_exact(2));
+        let pass = |((kind, encoded), ticks): ((PassKind, Instant), &[u64])| Pass {
+            kind,
+            encoded,
+            begin: ticks[0],
+            end: ticks[1],
+        };
+        Ok(pairs.map(pass).collect())
     }
 }

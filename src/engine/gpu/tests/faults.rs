@@ -84,6 +84,7 @@ fn study(engine: &GpuEngine, lose_after: u32) -> (String, Vec<String>) {
         checkpoint_every: Duration::ZERO,
         started: Instant::now(),
         compiled_s: 0.0,
+        trace: Default::default(),
     };
     let ending = study.run(&mut run, &plan, &mut control).unwrap();
     assert!(matches!(ending, Ending::Finished(_)));

@@ -9,7 +9,7 @@ use crate::engine::gpu::layered::pace::Pace;
 use crate::engine::gpu::layered::recording::Recording;
 use crate::engine::gpu::layout::Cursor;
 use crate::engine::gpu::resident::{Resident, Slices, rows_left};
-use crate::engine::gpu::timing::Timer;
+use crate::engine::gpu::timing::PassKind;
 use crate::engine::gpu::transfer;
 use crate::train::{MemberId, row_order};
 
@@ -196,7 +196,11 @@ impl GpuWave<'_> {
         dispatches: usize,
         play: impl FnOnce(&mut wgpu::ComputePass<'_>),
     ) -> Result<wgpu::CommandBuffer, EngineError> {
-        let timed = self.timer.as_ref().map(Timer::begin).transpose()?;
+        let timed = self
+            .timer
+            .as_ref()
+            .map(|timer| timer.begin(PassKind::Train));
+        let timed = timed.transpose()?;
         let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
         let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
             label: Some(label),

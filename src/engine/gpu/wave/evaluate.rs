@@ -31,7 +31,7 @@ impl GpuWave<'_> {
             _ => self.evaluator(part, rows)?,
         };
         let mut pace = std::mem::take(&mut self.evaluation_pace);
-        let counted = evaluator.evaluate(&self.recorder(), &mut pace)?;
+        let counted = evaluator.evaluate(&self.recorder(), &mut pace, self.timer.as_ref())?;
         self.evaluation_pace = pace;
         self.evaluators.insert(part, evaluator);
         let evaluations = self.kept.iter().map(|&slot| {

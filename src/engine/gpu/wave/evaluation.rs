@@ -9,6 +9,7 @@ use crate::engine::gpu::layered::pace::Pace;
 use crate::engine::gpu::layered::placement::Placement;
 use crate::engine::gpu::layered::recording::{EvaluationBindings, Recorder, part as part_of};
 use crate::engine::gpu::layout::{Cursor, Tile};
+use crate::engine::gpu::timing::{PassKind, Timer};
 use crate::engine::gpu::transfer::{self, Allocator, Wanted};
 use crate::engine::{EngineError, Part, TrainingData};
 
@@ -84,6 +85,7 @@ impl Evaluator {
         &self,
         recorder: &Recorder<'_, '_>,
         pace: &mut Pace,
+        timer: Option<&Timer>,
     ) -> Result<BTreeMap<u32, Evaluated>, EngineError> {
         let gpu = recorder.gpu;
         let counts = &recorder.buffers.counts;
@@ -93,7 +95,7 @@ impl Evaluator {
         pace.begin();
         for group in &self.laid_out.groups {
             let count = group.end - group.start;
-            pace.submit(gpu, self.encode(recorder, group), f64::from(count))?;
+            pace.submit(gpu, self.encode(recorder, group, timer)?, f64::from(count))?;
         }
         let wanted = [
             Wanted::beginning(&self.partials, 4 * u64::from(self.laid_out.block_count)),
@@ -107,7 +109,12 @@ impl Evaluator {
         ))
     }
 
-    fn encode(&self, recorder: &Recorder<'_, '_>, group: &Range<u32>) -> wgpu::CommandBuffer {
+    fn encode(
+        &self,
+        recorder: &Recorder<'_, '_>,
+        group: &Range<u32>,
+        timer: Option<&Timer>,
+    ) -> Result<wgpu::CommandBuffer, EngineError> {
         let each = size_of::<Tile>() as u64;
         let (begin, count) = (u64::from(group.start), group.end - group.start);
         let bindings = EvaluationBindings {
@@ -117,15 +124,18 @@ impl Evaluator {
             partials: &self.partials,
         };
         let recording = recorder.evaluation(&bindings);
+        let timed = timer
+            .map(|timer| timer.begin(PassKind::Evaluate))
+            .transpose()?;
         let device = &recorder.gpu.device;
         let mut encoder = device.create_command_encoder(&Default::default());
         let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
             label: Some("regatta.evaluate"),
-            timestamp_writes: None,
+            timestamp_writes: timed.as_ref().and_then(|timed| timed.writes()),
         });
         recording.play(&mut pass, 0, count);
         drop(pass);
-        encoder.finish()
+        Ok(encoder.finish())
     }
 
     /// Blocks are added in their order, in f64.
