@@ -2,7 +2,8 @@
 """Measure Regatta and its peers in turn on the same work. compare.sh is the entry point.
 
 members   64 networks 64-64-10, Adam, batch 32, 20 epochs: trial-samples per second while training (no start-up,
-          loading, compilation or evaluation), against JAX and PyTorch.
+          loading, compilation or evaluation), against JAX and PyTorch. Other shapes by --hidden, and by --inputs,
+          which trains on random rows instead of digits.
 grid      the sgd and adam trials of Regatta's default sweep: Regatta's whole command against the `fit` of
           scikit-learn's GridSearchCV, in seconds.
 """
@@ -26,6 +27,7 @@ SCHEMA_VERSION = 1
 PEERS = ["jax", "torch", "torch-vmap", "sklearn"]
 RATE, SECONDS = "trial_samples_per_s", "wall_s"
 TIMEOUT_S = 3600
+DIGITS_ROWS, CLASSES = 1797, 10
 
 
 class MeasurementError(Exception):
@@ -134,14 +136,28 @@ def forms_of(report, tool):
 
 def members_size(args):
     """Members and epochs of the members workload."""
-    return (16, 5) if args.quick else (args.members, 20)
+    return (16, 5) if args.quick else (args.members, args.epochs)
+
+
+def random_rows(folder, inputs):
+    """A file of random rows for Regatta: as many as digits has, so that steps and epochs stay comparable."""
+    import numpy
+
+    random = numpy.random.default_rng(3)
+    rows = random.standard_normal((DIGITS_ROWS, inputs), numpy.float32)
+    path = Path(folder) / "random.npz"
+    numpy.savez(path, x=rows, y=random.integers(0, CLASSES, DIGITS_ROWS))
+    return path
 
 
 def regatta_members(args):
     """Regatta's throughput while training."""
     members, epochs = members_size(args)
-    options = ["--set", f"learning_rate=log:1e-4..1e-1:{members}", "--epochs", str(epochs)]
-    report, _ = run_regatta(args, "members.toml", *options)
+    options = ["--set", f"learning_rate=log:1e-4..1e-1:{members}", "--epochs", str(epochs), "--hidden", args.hidden]
+    with tempfile.TemporaryDirectory(prefix="regatta-rows-") as folder:
+        if args.inputs:
+            options += ["--data", str(random_rows(folder, args.inputs))]
+        report, _ = run_regatta(args, "members.toml", *options)
     return report, {"regatta": field(report, "timing", RATE)}
 
 
@@ -158,7 +174,9 @@ def compare_members(args):
     members, epochs = members_size(args)
     rows = training_rows(regatta_members(args)[0], members, epochs)
     common = ["--members", members, "--epochs", epochs, "--rows", rows, "--device", args.device]
-    common += ["--repeats", 1 if args.quick else args.repeats]
+    common += ["--repeats", 1 if args.quick else args.repeats, "--hidden", args.hidden]
+    if args.inputs:
+        common += ["--dataset", "synthetic", "--inputs", args.inputs, "--classes", CLASSES]
     torch_options = [*common, "--trials", 4 if args.quick else args.torch_trials]
     jax_options = [*common, "--precision", args.precision]
     if args.jax_forms:
@@ -173,7 +191,9 @@ def compare_members(args):
         run_vmap = lambda: forms_of(run_peer("torch_vmap.py", *vmap_options), "torch-vmap")  # noqa: E731
         measurements.append(("torch-vmap", run_vmap))
     samples = in_turn(args.rounds, measurements, "members")
-    work = {"dataset": "digits", "members": members, "widths": [64, 64, 10], "optimizer": "adam"}
+    widths = [args.inputs or 64, *map(int, args.hidden.split("x")), CLASSES]
+    work = {"dataset": "random" if args.inputs else "digits", "members": members, "widths": widths}
+    work |= {"optimizer": "adam"}
     work |= {"batch_size": 32, "epochs": epochs, "rows": rows}
     return {"unit": RATE, "work": work, "rows": samples.rows(RATE), "reports": samples.reports}
 
@@ -272,6 +292,9 @@ def parse_arguments():
     parser.add_argument("--out", type=Path, help="JSON file (results/peers-cpu.json; quick: none)")
     parser.add_argument("--peers", type=peer_names, default=PEERS, help=f"comma-separated ({','.join(PEERS)})")
     parser.add_argument("--members", type=positive, default=64, help="of the members workload (64)")
+    parser.add_argument("--epochs", type=positive, default=20, help="of the members workload (20)")
+    parser.add_argument("--hidden", default="64", help="widths of the members workload's hidden layers: 64, 128x128 (64)")
+    parser.add_argument("--inputs", type=positive, help="features of the members workload: random rows, not digits")
     parser.add_argument("--repeats", type=positive, default=3, help="of a peer a round; its best counts (3)")
     parser.add_argument("--torch-trials", type=positive, default=16, help="members that PyTorch trains (16)")
     parser.add_argument("--jax-forms", help="comma-separated forms of jax_vmap.py (its defaults)")

@@ -3,28 +3,98 @@
 use pulp::Arch;
 
 use super::real::Real;
-use super::simd::dispatch;
+use super::simd::{Finish, Lanes, Shared, Value};
 use crate::train::Activation;
 
 /// `z = f(z + bias)` for `[rows][bias.len()]` values, in place; no activation is the identity.
 ///
 /// NaN stays NaN, also through relu: a network that left the finite numbers must not look sound.
 pub fn bias_activation<T: Real>(arch: Arch, z: &mut [T], bias: &[T], activation: Activation) {
-    match activation {
-        Activation::Identity => map_rows(arch, z, bias, |v| v),
-        Activation::Relu => map_rows(arch, z, bias, |v| if v < T::ZERO { T::ZERO } else { v }),
-        Activation::Tanh => map_rows(arch, z, bias, T::tanh),
-        Activation::Sigmoid => map_rows(arch, z, bias, sigmoid),
+    T::pass(arch, z, BiasActivation { bias, activation });
+}
+
+/// [`bias_activation`] of all rows.
+struct BiasActivation<'p, T> {
+    /// `[outputs]`.
+    bias: &'p [T],
+    activation: Activation,
+}
+
+impl<T: Real> Finish<T> for BiasActivation<'_, T> {
+    #[inline(always)]
+    fn finish<L: Lanes<T>>(&mut self, lanes: L, row: usize, z: &mut [T]) {
+        for z in z.chunks_exact_mut(self.bias.len()) {
+            lanes.each([z], [self.bias], |[z], [b]| [z + b]);
+        }
+        self.activation.finish(lanes, row, z);
+    }
+}
+
+/// `z = f(z)`, in place.
+impl<T: Real> Finish<T> for Activation {
+    #[inline(always)]
+    fn finish<L: Lanes<T>>(&mut self, lanes: L, _: usize, z: &mut [T]) {
+        match self {
+            Self::Identity => {}
+            Self::Relu => lanes.each([z], [], |[z], []| [z.relu()]),
+            Self::Tanh => map(z, T::tanh),
+            Self::Sigmoid => map(z, sigmoid),
+        }
+    }
+}
+
+impl<T: Real> Shared<T> for Activation {
+    fn split(self, _: usize) -> (Self, Self) {
+        (self, self)
     }
 }
 
 /// `dh = dh * f'(z)`, in place, from `h = f(z)`; all four derivatives are functions of `h`.
 pub fn activation_backward<T: Real>(arch: Arch, dh: &mut [T], h: &[T], activation: Activation) {
-    match activation {
-        Activation::Identity => {}
-        Activation::Relu => zip(arch, dh, h, |d, h| if h > T::ZERO { d } else { T::ZERO }),
-        Activation::Tanh => zip(arch, dh, h, |d, h| d * (T::ONE - h * h)),
-        Activation::Sigmoid => zip(arch, dh, h, |d, h| d * (h * (T::ONE - h))),
+    let outputs = 1;
+    T::pass(
+        arch,
+        dh,
+        ActivationBackward {
+            h,
+            activation,
+            outputs,
+        },
+    );
+}
+
+/// [`activation_backward`] of each block of rows.
+#[derive(Clone, Copy)]
+pub struct ActivationBackward<'p, T> {
+    /// `[rows][outputs]`.
+    pub h: &'p [T],
+    /// Which.
+    pub activation: Activation,
+    /// Values a row.
+    pub outputs: usize,
+}
+
+impl<T> ActivationBackward<'_, T> {
+    /// That of the rows from this one on.
+    pub fn behind(self, row: usize) -> Self {
+        Self {
+            h: &self.h[row * self.outputs..],
+            ..self
+        }
+    }
+}
+
+impl<T: Real> Finish<T> for ActivationBackward<'_, T> {
+    #[inline(always)]
+    fn finish<L: Lanes<T>>(&mut self, lanes: L, row: usize, dh: &mut [T]) {
+        let h = &self.h[row * self.outputs..][..dh.len()];
+        let one = lanes.splat(T::ONE);
+        match self.activation {
+            Activation::Identity => {}
+            Activation::Relu => lanes.each([dh], [h], |[d], [h]| [d.where_positive(h)]),
+            Activation::Tanh => lanes.each([dh], [h], |[d], [h]| [d * (one - h * h)]),
+            Activation::Sigmoid => lanes.each([dh], [h], |[d], [h]| [d * (h * (one - h))]),
+        }
     }
 }
 
@@ -37,31 +107,10 @@ fn sigmoid<T: Real>(x: T) -> T {
 }
 
 #[inline(always)]
-fn map_rows<T: Real>(arch: Arch, z: &mut [T], bias: &[T], f: impl Fn(T) -> T) {
-    dispatch(
-        arch,
-        #[inline(always)]
-        || {
-            for row in z.chunks_exact_mut(bias.len()) {
-                for (value, &b) in row.iter_mut().zip(bias) {
-                    *value = f(*value + b);
-                }
-            }
-        },
-    );
-}
-
-#[inline(always)]
-fn zip<T: Real>(arch: Arch, dh: &mut [T], h: &[T], f: impl Fn(T, T) -> T) {
-    dispatch(
-        arch,
-        #[inline(always)]
-        || {
-            for (d, &h) in dh.iter_mut().zip(h) {
-                *d = f(*d, h);
-            }
-        },
-    );
+fn map<T: Real>(values: &mut [T], f: impl Fn(T) -> T) {
+    for value in values {
+        *value = f(*value);
+    }
 }
 
 #[cfg(test)]

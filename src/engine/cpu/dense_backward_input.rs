@@ -2,8 +2,9 @@
 
 use pulp::Arch;
 
-use super::matrix::{Matrix, product};
+use super::matrix::Matrix;
 use super::real::Real;
+use super::simd::{Shared, Workers};
 use crate::train::DenseLayer;
 
 /// `dx = dz W^T`, overwritten.
@@ -16,12 +17,24 @@ pub fn dense_backward_input<T: Real>(
     parameters: &[T],
     layer: &DenseLayer,
 ) {
-    let rows = dz.len() / layer.outputs;
+    let packed = &mut Vec::new();
+    let alone = Workers::one(arch);
+    dense_backward_input_then(alone, dx, dz, parameters, layer, packed, ());
+}
+
+/// [`dense_backward_input`], each block of rows handed to `finish`; `packed` is room for the
+/// weights in another layout.
+pub fn dense_backward_input_then<T: Real>(
+    workers: Workers,
+    dx: &mut [T],
+    dz: &[T],
+    parameters: &[T],
+    layer: &DenseLayer,
+    packed: &mut Vec<T>,
+    finish: impl Shared<T>,
+) {
+    let dz = Matrix::new(dz, dz.len() / layer.outputs, layer.outputs);
     let weights = &parameters[layer.weights.clone()];
-    product(
-        arch,
-        dx,
-        Matrix::new(dz, rows, layer.outputs),
-        Matrix::new(weights, layer.inputs, layer.outputs).transposed(),
-    );
+    let weights = Matrix::new(weights, layer.inputs, layer.outputs);
+    T::product_then(workers, dx, dz, weights.transposed(), &[], packed, finish);
 }

@@ -2,8 +2,9 @@
 
 use pulp::Arch;
 
-use super::matrix::{Matrix, product};
+use super::matrix::Matrix;
 use super::real::Real;
+use super::simd::{Finish, Lanes, Shared, Workers};
 use crate::train::DenseLayer;
 
 /// `dW = x^T dz` and, where the layer has a bias, `db = sum of dz over the rows`, written into the
@@ -17,29 +18,40 @@ pub fn dense_backward_weights<T: Real>(
     dz: &[T],
     layer: &DenseLayer,
 ) {
-    let rows = dz.len() / layer.outputs;
-    product(
-        arch,
-        &mut gradients[layer.weights.clone()],
-        Matrix::new(x, rows, layer.inputs).transposed(),
-        Matrix::new(dz, rows, layer.outputs),
-    );
-    if !layer.bias.is_empty() {
-        sum_rows(arch, &mut gradients[layer.bias.clone()], dz);
-    }
+    dense_backward_weights_then(Workers::one(arch), gradients, x, dz, layer, ());
 }
 
-/// `sums[i] = sum of dz[row][i] over the rows`.
-fn sum_rows<T: Real>(arch: Arch, sums: &mut [T], dz: &[T]) {
-    arch.dispatch(
-        #[inline(always)]
-        || {
-            sums.fill(T::ZERO);
-            for row in dz.chunks_exact(sums.len()) {
-                for (sum, &d) in sums.iter_mut().zip(row) {
-                    *sum += d;
-                }
-            }
-        },
-    );
+/// [`dense_backward_weights`], each block of rows of `dW` handed to `finish` with the number of its
+/// first row. The biases' gradients are there before.
+pub fn dense_backward_weights_then<T: Real>(
+    workers: Workers,
+    gradients: &mut [T],
+    x: &[T],
+    dz: &[T],
+    layer: &DenseLayer,
+    finish: impl Shared<T>,
+) {
+    if !layer.bias.is_empty() {
+        T::pass(
+            workers.arch,
+            &mut gradients[layer.bias.clone()],
+            SumRows(dz),
+        );
+    }
+    let rows = dz.len() / layer.outputs;
+    let x = Matrix::new(x, rows, layer.inputs);
+    let dz = Matrix::new(dz, rows, layer.outputs);
+    let gradients = &mut gradients[layer.weights.clone()];
+    let packed = &mut Vec::new();
+    T::product_then(workers, gradients, x.transposed(), dz, &[], packed, finish);
+}
+
+/// The sums of a matrix over its rows, `[rows][outputs]`.
+struct SumRows<'p, T>(&'p [T]);
+
+impl<T: Real> Finish<T> for SumRows<'_, T> {
+    #[inline(always)]
+    fn finish<L: Lanes<T>>(&mut self, lanes: L, _: usize, sums: &mut [T]) {
+        lanes.sum_rows(sums, self.0);
+    }
 }

@@ -2,8 +2,9 @@
 
 use pulp::Arch;
 
-use super::matrix::{Matrix, product};
+use super::matrix::Matrix;
 use super::real::Real;
+use super::simd::{Shared, Workers};
 use crate::train::DenseLayer;
 
 /// `z = x W`, overwritten; the bias, or batch norm's beta, is added by the activation's pass.
@@ -16,12 +17,33 @@ pub fn dense_forward<T: Real>(
     parameters: &[T],
     layer: &DenseLayer,
 ) {
-    let rows = z.len() / layer.outputs;
+    product(Workers::one(arch), z, x, parameters, layer, &[], ());
+}
+
+/// `z = x W + b`, each block of rows handed to `finish`.
+pub fn dense_bias_forward<T: Real>(
+    workers: Workers,
+    z: &mut [T],
+    x: &[T],
+    parameters: &[T],
+    layer: &DenseLayer,
+    finish: impl Shared<T>,
+) {
+    let bias = &parameters[layer.bias.clone()];
+    product(workers, z, x, parameters, layer, bias, finish);
+}
+
+fn product<T: Real>(
+    workers: Workers,
+    z: &mut [T],
+    x: &[T],
+    parameters: &[T],
+    layer: &DenseLayer,
+    bias: &[T],
+    finish: impl Shared<T>,
+) {
+    let x = Matrix::new(x, z.len() / layer.outputs, layer.inputs);
     let weights = &parameters[layer.weights.clone()];
-    product(
-        arch,
-        z,
-        Matrix::new(x, rows, layer.inputs),
-        Matrix::new(weights, layer.inputs, layer.outputs),
-    );
+    let weights = Matrix::new(weights, layer.inputs, layer.outputs);
+    T::product_then(workers, z, x, weights, bias, &mut Vec::new(), finish);
 }

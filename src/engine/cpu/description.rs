@@ -10,7 +10,8 @@ const ASSUMED_BYTES: u64 = 4 << 30;
 /// The processor as an adapter.
 pub fn describe(threads: usize) -> AdapterDescription {
     let limits = [("threads", threads as u64), ("memory_bytes", total_bytes())];
-    let variants = [("products", "register tiles, gemm"), ("simd", simd())];
+    let products = "register tiles, fused passes; gemm where large";
+    let variants = [("products", products), ("simd", simd())];
     AdapterDescription {
         name: processor().unwrap_or_else(|| std::env::consts::ARCH.to_owned()),
         backend: "native".to_owned(),

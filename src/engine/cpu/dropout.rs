@@ -3,7 +3,7 @@
 use pulp::Arch;
 
 use super::real::Real;
-use super::simd::dispatch;
+use super::simd::{Lanes, dispatch};
 use crate::train::{dropout_threshold, philox4x32};
 
 /// The dropout of one step of one member.
@@ -67,7 +67,7 @@ pub struct Dropped<T> {
     /// The units' values before dropout, `[rows][outputs]`.
     pub values: Vec<T>,
     /// What each was multiplied by, `[rows][outputs]`.
-    factors: Vec<T>,
+    pub factors: Vec<T>,
 }
 
 impl<T: Real> Dropped<T> {
@@ -114,22 +114,16 @@ pub fn dropout_forward<T: Real>(
     );
 }
 
-/// `dh = dh * factor`, in place, with the factors of the step's forward pass.
-pub fn dropout_backward<T: Real>(arch: Arch, dh: &mut [T], dropped: &Dropped<T>) {
-    dispatch(
-        arch,
-        #[inline(always)]
-        || {
-            for (d, &factor) in dh.iter_mut().zip(&dropped.factors) {
-                *d = *d * factor;
-            }
-        },
-    );
+/// `dh = dh * factor`, in place, with the factors of the step's forward pass; part of a pass.
+#[inline(always)]
+pub fn dropout_backward<T: Real, L: Lanes<T>>(lanes: L, dh: &mut [T], factors: &[T]) {
+    lanes.each([dh], [factors], |[d], [factor]| [d * factor]);
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::cpu::simd::OneByOne;
 
     fn dropped_ones(rate: f64, rows: usize, outputs: usize, layer: u32) -> Vec<f32> {
         let dropout = Dropout::new(rate, [11, 12], (7 << 32) + 5).unwrap();
@@ -179,7 +173,7 @@ mod tests {
         dropout_forward(Arch::new(), &mut h, 10, 0, dropout, &mut dropped);
         assert_eq!(dropped.values, [2.0; 40]);
         let mut dh = vec![3.0; 40];
-        dropout_backward(Arch::new(), &mut dh, &dropped);
+        dropout_backward(OneByOne, &mut dh, &dropped.factors);
         assert!(h.contains(&0.0) && h.contains(&4.0));
         for (h, d) in h.iter().zip(dh) {
             assert_eq!(d, if *h == 0.0 { 0.0 } else { 6.0 });

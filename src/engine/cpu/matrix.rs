@@ -1,8 +1,11 @@
 //! Matrix products on one thread.
 
+use std::ops::Range;
+
 use pulp::Arch;
 
 use super::real::Real;
+use super::simd::dispatch;
 
 /// A dense matrix that is read: `rows` x `columns` values at `row * row_stride + column * column_stride`.
 #[derive(Clone, Copy)]
@@ -74,6 +77,21 @@ impl<'a, T: Real> Matrix<'a, T> {
         }
     }
 
+    /// The first `rows` rows, and the others.
+    ///
+    /// # Panics
+    /// When there are not as many.
+    pub fn split_rows(self, rows: usize) -> (Self, Self) {
+        assert!(rows <= self.rows, "rows to split off");
+        let begin = rows * self.row_stride;
+        let others = Self {
+            values: &self.values[begin.min(self.values.len())..],
+            rows: self.rows - rows,
+            ..self
+        };
+        (Self { rows, ..self }, others)
+    }
+
     /// The same values with rows and columns exchanged.
     pub fn transposed(self) -> Self {
         Self {
@@ -86,12 +104,93 @@ impl<'a, T: Real> Matrix<'a, T> {
     }
 }
 
-/// `out = a b`, row-major `[a.rows][b.columns]`, overwritten.
+/// `to = from^T`: `from` is `[rows][columns]`, `to` `[columns][rows]`, both row-major.
+///
+/// In squares of 4, which the compiler exchanges in registers, and these within bands of 16 columns:
+/// so many lines of the result stay in the nearest cache until they are whole.
 ///
 /// # Panics
-/// When the shapes do not fit.
-pub fn product<T: Real>(arch: Arch, out: &mut [T], a: Matrix<'_, T>, b: Matrix<'_, T>) {
-    T::product(arch, out, a, b);
+/// When the sizes do not fit.
+pub fn transpose(arch: Arch, to: &mut [f32], from: &[f32], columns: usize) {
+    const BAND: usize = 16;
+    assert_eq!(to.len(), from.len(), "size of a transposed matrix");
+    assert_eq!(from.len() % columns, 0, "whole rows of a matrix");
+    let rows = from.len() / columns;
+    dispatch(
+        arch,
+        #[inline(always)]
+        || {
+            for band in (0..columns).step_by(BAND) {
+                let band = band..columns.min(band + BAND);
+                transpose_band(to, from, rows, columns, band);
+            }
+        },
+    );
+}
+
+#[inline(always)]
+fn transpose_band(to: &mut [f32], from: &[f32], rows: usize, columns: usize, band: Range<usize>) {
+    let (whole_rows, whole) = (rows - rows % SIDE, band.end - band.len() % SIDE);
+    for row in (0..whole_rows).step_by(SIDE) {
+        for column in (band.start..whole).step_by(SIDE) {
+            let from = from.as_ptr().wrapping_add(row * columns + column);
+            let to = to.as_mut_ptr().wrapping_add(column * rows + row);
+            // SAFETY: `from` is [rows][columns] and `to` [columns][rows]; the square lies inside.
+            unsafe { transpose_square(to, rows, from, columns) };
+        }
+        for column in whole..band.end {
+            for row in row..row + SIDE {
+                to[column * rows + row] = from[row * columns + column];
+            }
+        }
+    }
+    for row in whole_rows..rows {
+        for column in band.clone() {
+            to[column * rows + row] = from[row * columns + column];
+        }
+    }
+}
+
+/// Rows and columns of a square that is exchanged in registers.
+const SIDE: usize = 4;
+
+/// Exchanges rows and columns of a square; `to_stride` and `from_stride` are the values from one of
+/// its rows to the next.
+///
+/// # Safety
+/// The square lies inside what `from` may read and `to` may write.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+unsafe fn transpose_square(to: *mut f32, to_stride: usize, from: *const f32, from_stride: usize) {
+    use std::arch::x86_64::{_MM_TRANSPOSE4_PS, _mm_loadu_ps, _mm_storeu_ps};
+    // By name: of loops the compiler makes sixteen single loads and stores. Every x86-64 has these.
+    // SAFETY: the caller's.
+    unsafe {
+        let line = |i: usize| _mm_loadu_ps(from.wrapping_add(i * from_stride));
+        let [mut a, mut b, mut c, mut d] = [line(0), line(1), line(2), line(3)];
+        _MM_TRANSPOSE4_PS(&mut a, &mut b, &mut c, &mut d);
+        for (i, line) in [a, b, c, d].into_iter().enumerate() {
+            _mm_storeu_ps(to.wrapping_add(i * to_stride), line);
+        }
+    }
+}
+
+/// Exchanges rows and columns of a square; `to_stride` and `from_stride` are the values from one of
+/// its rows to the next.
+///
+/// # Safety
+/// The square lies inside what `from` may read and `to` may write.
+#[cfg(not(target_arch = "x86_64"))]
+#[inline(always)]
+unsafe fn transpose_square(to: *mut f32, to_stride: usize, from: *const f32, from_stride: usize) {
+    for i in 0..SIDE {
+        for j in 0..SIDE {
+            // SAFETY: the caller's.
+            unsafe {
+                *to.wrapping_add(j * to_stride + i) = *from.wrapping_add(i * from_stride + j)
+            };
+        }
+    }
 }
 
 /// `out = a b` by the `gemm` crate, for any strides and either type.
@@ -146,6 +245,21 @@ mod tests {
         let (at, bt) = (Matrix::new(&a, 2, 3), Matrix::new(&b, 3, 2));
         gemm_product(&mut out, at.transposed(), bt.transposed());
         assert_eq!(out, [1.0, 6.0, 12.0, 2.0, 9.0, 15.0, 3.0, 12.0, 18.0]);
+    }
+
+    #[test]
+    fn a_transposed_matrix_of_every_small_size() {
+        for rows in 1..=21 {
+            for columns in 1..=37 {
+                let from: Vec<f32> = (0..rows * columns).map(|i| i as f32).collect();
+                let mut to = vec![f32::NAN; from.len()];
+                transpose(Arch::new(), &mut to, &from, columns);
+                for (i, &value) in from.iter().enumerate() {
+                    let at = i % columns * rows + i / columns;
+                    assert_eq!(to[at], value, "{rows}x{columns} at {i}");
+                }
+            }
+        }
     }
 
     #[test]

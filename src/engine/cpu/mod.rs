@@ -1,8 +1,10 @@
-//! The native engine: members in parallel over the cores, one thread each.
+//! The native engine: members in parallel over the cores, one thread each; threads that have no
+//! member share the large products of the others.
 //!
 //! Generic over the number type: in f32 it is the `cpu` adapter's engine, in f64 the oracle that
 //! every engine is tested against. A member's arithmetic never depends on the number of threads or
-//! on its neighbours, since one thread does all of it.
+//! on its neighbours: what threads share are rows of products, each of which is computed alike
+//! wherever it is.
 
 pub(super) mod activation;
 pub(super) mod batch_norm_backward;
@@ -20,6 +22,7 @@ mod simd;
 pub(super) mod softmax_cross_entropy;
 mod tile_product;
 pub(super) mod update;
+mod vectors;
 mod wave;
 
 #[cfg(test)]

@@ -1,18 +1,21 @@
 //! One network: its state, one step of training, and its evaluation.
 
+use std::ops::Range;
+
 use pulp::Arch;
 
-use super::activation::{activation_backward, bias_activation};
+use super::activation::{ActivationBackward, bias_activation};
 use super::batch_norm_backward::batch_norm_backward;
 use super::batch_norm_forward::{BatchNorm, batch_norm_evaluate, batch_norm_forward};
-use super::dense_backward_input::dense_backward_input;
-use super::dense_backward_weights::dense_backward_weights;
-use super::dense_forward::dense_forward;
+use super::dense_backward_input::dense_backward_input_then;
+use super::dense_backward_weights::{dense_backward_weights, dense_backward_weights_then};
+use super::dense_forward::{dense_bias_forward, dense_forward};
 use super::dropout::{Dropout, Dropped, dropout_backward, dropout_forward};
 use super::gather::ScaledFeatures;
 use super::real::Real;
-use super::softmax_cross_entropy::{cross_entropy, softmax_cross_entropy};
-use super::update::update;
+use super::simd::{Finish, Lanes, Shared, Workers};
+use super::softmax_cross_entropy::{cross_entropy, softmax_cross_entropy_to};
+use super::update::{Moments, Update, moments_of};
 use crate::engine::Evaluation;
 use crate::train::{Activation, DenseLayer, Hyperparameters, Shape};
 
@@ -71,9 +74,108 @@ enum Pass<'p, T> {
     Evaluation(&'p [T]),
 }
 
+/// Whose gradients a backward pass computes.
+enum Target<'p, T> {
+    /// Of these parameters, which stay.
+    Fixed(&'p [T]),
+    /// Of this network's, which are updated.
+    Updated(&'p mut Network<T>, Update<T>),
+}
+
+impl<T: Real> Target<'_, T> {
+    fn parameters(&self) -> &[T] {
+        match self {
+            Self::Fixed(parameters) => parameters,
+            Self::Updated(network, _) => &network.parameters,
+        }
+    }
+
+    /// What applies the gradients of this part of the arena, of so many values a row; `None` if they
+    /// are not to be applied.
+    fn updating(&mut self, part: Range<usize>, outputs: usize) -> Option<Updating<'_, T>> {
+        let Self::Updated(network, update) = self else {
+            return None;
+        };
+        Some(Updating {
+            update: *update,
+            moments: moments_of(&mut network.moments, part.clone()),
+            parameters: &mut network.parameters[part],
+            outputs,
+        })
+    }
+}
+
+/// Applies gradients that are there to a part of a network.
+struct Updating<'p, T> {
+    update: Update<T>,
+    /// Those that the gradients are of.
+    parameters: &'p mut [T],
+    /// Theirs.
+    moments: Moments<'p, T>,
+    /// Values a row of the gradients.
+    outputs: usize,
+}
+
+impl<T: Real> Finish<T> for Updating<'_, T> {
+    #[inline(always)]
+    fn finish<L: Lanes<T>>(&mut self, lanes: L, row: usize, gradients: &mut [T]) {
+        let (at, moments) = (row * self.outputs, &mut self.moments);
+        self.update
+            .apply(lanes, at, self.parameters, gradients, moments);
+    }
+}
+
+impl<T: Real> Shared<T> for Updating<'_, T> {
+    fn split(self, rows: usize) -> (Self, Self) {
+        let at = rows * self.outputs;
+        let (parameters, parameters_behind) = self.parameters.split_at_mut(at);
+        let [a, b] = self.moments.map(|m| m.split_at_mut(at.min(m.len())));
+        let first = Self {
+            parameters,
+            moments: [a.0, b.0],
+            ..self
+        };
+        let second = Self {
+            parameters: parameters_behind,
+            moments: [a.1, b.1],
+            ..self
+        };
+        (first, second)
+    }
+}
+
+/// From the gradient of a hidden layer's output to that of its values before the activation.
+struct InputGradient<'p, T> {
+    /// Dropout's factors, `[rows][outputs]`, where there is dropout.
+    factors: Option<&'p [T]>,
+    activation: ActivationBackward<'p, T>,
+}
+
+impl<T: Real> Finish<T> for InputGradient<'_, T> {
+    #[inline(always)]
+    fn finish<L: Lanes<T>>(&mut self, lanes: L, row: usize, dh: &mut [T]) {
+        if let Some(factors) = self.factors {
+            let at = row * self.activation.outputs;
+            dropout_backward(lanes, dh, &factors[at..at + dh.len()]);
+        }
+        self.activation.finish(lanes, row, dh);
+    }
+}
+
+impl<T: Real> Shared<T> for InputGradient<'_, T> {
+    fn split(self, rows: usize) -> (Self, Self) {
+        let at = rows * self.activation.outputs;
+        let behind = Self {
+            factors: self.factors.map(|factors| &factors[at..]),
+            activation: self.activation.behind(rows),
+        };
+        (self, behind)
+    }
+}
+
 /// Scratch of one thread: activations, gradients, and nothing that outlives a step.
 pub struct Workspace<T> {
-    arch: Arch,
+    workers: Workers,
     layers: Vec<DenseLayer>,
     /// The batch, then each layer's output; the last is the logits.
     activations: Vec<Vec<T>>,
@@ -85,6 +187,8 @@ pub struct Workspace<T> {
     dy: Vec<T>,
     dx: Vec<T>,
     gradients: Vec<T>,
+    /// A layer's weights in the layout that the gradient of its input is computed with.
+    packed: Vec<T>,
     targets: Vec<u32>,
 }
 
@@ -99,7 +203,7 @@ impl<T: Real> Workspace<T> {
         let widest = shape.widths()[1..].iter().max().copied().unwrap_or(0);
         let buffer = |width: usize| vec![T::ZERO; rows * width];
         Self {
-            arch: Arch::new(),
+            workers: Workers::one(Arch::new()),
             layers,
             activations: shape.widths().iter().map(|&width| buffer(width)).collect(),
             norms,
@@ -107,8 +211,15 @@ impl<T: Real> Workspace<T> {
             dy: buffer(widest),
             dx: buffer(widest),
             gradients: vec![T::ZERO; shape.parameters()],
+            packed: Vec::new(),
             targets: Vec::with_capacity(rows),
         }
+    }
+
+    /// Lets up to so many threads of the calling thread's pool share a product. No bit of a result
+    /// depends on it.
+    pub fn share(&mut self, threads: usize) {
+        self.workers.threads = threads;
     }
 
     /// Bytes that such scratch takes; dropout is assumed.
@@ -124,7 +235,8 @@ impl<T: Real> Workspace<T> {
         let kept = columns(2 * hidden + shape.running() / 2, rows);
         passes
             .saturating_add(kept)
-            .saturating_add(shape.parameters() as u64)
+            // Gradients, and at most as much for weights in another layout.
+            .saturating_add(2 * shape.parameters() as u64)
             .saturating_mul(size_of::<T>() as u64)
     }
 
@@ -142,7 +254,7 @@ impl<T: Real> Workspace<T> {
 
     fn load(&mut self, batch: Batch<'_, T>) {
         let values = &mut self.activations[0][..batch.rows.len() * batch.features.columns()];
-        batch.features.gather(self.arch, values, batch.rows);
+        batch.features.gather(self.workers.arch, values, batch.rows);
         self.targets.clear();
         let targets = batch.rows.iter().map(|&row| batch.targets[row as usize]);
         self.targets.extend(targets);
@@ -163,7 +275,7 @@ impl<T: Real> Workspace<T> {
                 let h = &mut self.activations[l + 1][..rows * outputs];
                 let number = u32::try_from(l).expect("layers are few");
                 let dropped = &mut self.dropped[l];
-                dropout_forward(self.arch, h, outputs, number, dropout, dropped);
+                dropout_forward(self.workers.arch, h, outputs, number, dropout, dropped);
             }
         }
         self.forward_dense(last, parameters, rows, Activation::Identity, pass);
@@ -178,54 +290,97 @@ impl<T: Real> Workspace<T> {
         activation: Activation,
         pass: Pass<'_, T>,
     ) {
-        let (arch, layer) = (self.arch, &self.layers[l]);
+        let (arch, layer) = (self.workers.arch, &self.layers[l]);
         let (before, after) = self.activations.split_at_mut(l + 1);
+        let x = &before[l][..rows * layer.inputs];
         let z = &mut after[0][..rows * layer.outputs];
-        dense_forward(
-            arch,
-            z,
-            &before[l][..rows * layer.inputs],
-            parameters,
-            layer,
-        );
-        let mut added = &parameters[layer.bias.clone()];
-        if layer.batch_norm() {
-            let (gamma, norm) = (&parameters[layer.gamma.clone()], &mut self.norms[l]);
-            match pass {
-                Pass::Training(_) => batch_norm_forward(arch, z, gamma, norm),
-                Pass::Evaluation(running) => {
-                    batch_norm_evaluate(arch, z, gamma, &running[layer.running.clone()], norm);
-                }
-            }
-            added = &parameters[layer.beta.clone()];
+        if !layer.batch_norm() {
+            return dense_bias_forward(self.workers, z, x, parameters, layer, activation);
         }
-        bias_activation(arch, z, added, activation);
+        dense_forward(arch, z, x, parameters, layer);
+        let (gamma, norm) = (&parameters[layer.gamma.clone()], &mut self.norms[l]);
+        match pass {
+            Pass::Training(_) => batch_norm_forward(arch, z, gamma, norm),
+            Pass::Evaluation(running) => {
+                batch_norm_evaluate(arch, z, gamma, &running[layer.running.clone()], norm);
+            }
+        }
+        bias_activation(arch, z, &parameters[layer.beta.clone()], activation);
     }
 
-    /// Gradients of all parameters, from the logits' gradient in the last activation.
-    fn backward(&mut self, parameters: &[T], rows: usize, activation: Activation, dropout: bool) {
-        let (arch, logits) = (self.arch, self.activations.len() - 1);
-        let classes = rows * self.layers[logits - 1].outputs;
-        self.dy[..classes].copy_from_slice(&self.activations[logits][..classes]);
-        for (l, layer) in self.layers.iter().enumerate().rev() {
-            let x = &self.activations[l][..rows * layer.inputs];
-            let dy = &mut self.dy[..rows * layer.outputs];
-            let gradients = &mut self.gradients;
-            if layer.batch_norm() {
-                batch_norm_backward(arch, dy, gradients, parameters, layer, &self.norms[l]);
-            }
-            dense_backward_weights(arch, gradients, x, dy, layer);
+    /// Gradients of all parameters, from the logits' gradient in `dy`; those of a network to be updated are applied as soon as they are there.
+    fn backward(
+        &mut self,
+        mut target: Target<'_, T>,
+        rows: usize,
+        activation: Activation,
+        dropout: bool,
+    ) {
+        for l in (0..self.layers.len()).rev() {
+            self.backward_norm(l, target.parameters(), rows);
+            // Before the update: it reads the old weights.
             if l > 0 {
-                let dx = &mut self.dx[..rows * layer.inputs];
-                dense_backward_input(arch, dx, dy, parameters, layer);
-                let mut h = x;
-                if dropout {
-                    dropout_backward(arch, dx, &self.dropped[l - 1]);
-                    h = &self.dropped[l - 1].values[..x.len()];
-                }
-                activation_backward(arch, dx, h, activation);
-                std::mem::swap(&mut self.dx, &mut self.dy);
+                self.backward_input(l, target.parameters(), rows, activation, dropout);
             }
+            self.backward_weights(l, &mut target, rows);
+            std::mem::swap(&mut self.dx, &mut self.dy);
+        }
+    }
+
+    /// Through the batch norm behind a layer, where there is one.
+    fn backward_norm(&mut self, l: usize, parameters: &[T], rows: usize) {
+        let layer = &self.layers[l];
+        if layer.batch_norm() {
+            let (dy, gradients) = (&mut self.dy[..rows * layer.outputs], &mut self.gradients);
+            batch_norm_backward(
+                self.workers.arch,
+                dy,
+                gradients,
+                parameters,
+                layer,
+                &self.norms[l],
+            );
+        }
+    }
+
+    /// From the gradient of a layer's output before its activation to that of the layer before it.
+    fn backward_input(
+        &mut self,
+        l: usize,
+        parameters: &[T],
+        rows: usize,
+        activation: Activation,
+        dropout: bool,
+    ) {
+        let (workers, layer) = (self.workers, &self.layers[l]);
+        let dy = &self.dy[..rows * layer.outputs];
+        let dx = &mut self.dx[..rows * layer.inputs];
+        let dropped = dropout.then_some(&self.dropped[l - 1]);
+        let finish = InputGradient {
+            factors: dropped.map(|dropped| &dropped.factors[..]),
+            activation: ActivationBackward {
+                h: dropped.map_or(&self.activations[l], |dropped| &dropped.values),
+                activation,
+                outputs: layer.inputs,
+            },
+        };
+        let packed = &mut self.packed;
+        dense_backward_input_then(workers, dx, dy, parameters, layer, packed, finish);
+    }
+
+    /// Gradients of a layer's parameters, and their update.
+    fn backward_weights(&mut self, l: usize, target: &mut Target<'_, T>, rows: usize) {
+        let (workers, layer) = (self.workers, &self.layers[l]);
+        let x = &self.activations[l][..rows * layer.inputs];
+        let dy = &self.dy[..rows * layer.outputs];
+        let gradients = &mut self.gradients;
+        let behind = layer.weights.end..layer.beta.end;
+        let Some(weights) = target.updating(layer.weights.clone(), layer.outputs) else {
+            return dense_backward_weights(workers.arch, gradients, x, dy, layer);
+        };
+        dense_backward_weights_then(workers, gradients, x, dy, layer, weights);
+        if let Some(behind_weights) = target.updating(behind.clone(), layer.outputs) {
+            T::pass(workers.arch, &mut gradients[behind], behind_weights);
         }
     }
 
@@ -238,15 +393,30 @@ impl<T: Real> Workspace<T> {
         activation: Activation,
         dropout: Option<Dropout<T>>,
     ) -> f64 {
+        let loss = self.loss(parameters, batch, activation, dropout);
+        let target = Target::Fixed(parameters);
+        self.backward(target, batch.rows.len(), activation, dropout.is_some());
+        loss
+    }
+
+    /// Loss of these rows, with its gradient in `dy`.
+    fn loss(
+        &mut self,
+        parameters: &[T],
+        batch: Batch<'_, T>,
+        activation: Activation,
+        dropout: Option<Dropout<T>>,
+    ) -> f64 {
         let rows = batch.rows.len();
         self.load(batch);
         self.forward(parameters, rows, activation, Pass::Training(dropout));
-        let (arch, classes) = (self.arch, self.layers[self.layers.len() - 1].outputs);
-        let batch_targets = std::mem::take(&mut self.targets);
-        let loss = softmax_cross_entropy(arch, self.logits(rows), &batch_targets, classes);
-        self.targets = batch_targets;
-        self.backward(parameters, rows, activation, dropout.is_some());
-        loss
+        let (arch, classes) = (
+            self.workers.arch,
+            self.layers[self.layers.len() - 1].outputs,
+        );
+        let logits = &self.activations[self.layers.len()][..rows * classes];
+        let gradient = &mut self.dy[..logits.len()];
+        softmax_cross_entropy_to(arch, gradient, logits, &self.targets, classes)
     }
 
     /// One optimizer step on the mean loss of these rows; returns the loss before it, summed over
@@ -262,19 +432,17 @@ impl<T: Real> Workspace<T> {
     ) -> f64 {
         let dropout = Dropout::new(hyperparameters.dropout, dropout_key, network.steps);
         let activation = hyperparameters.activation;
-        let loss = self.loss_and_gradients(&network.parameters, batch, activation, dropout);
+        let loss = self.loss(&network.parameters, batch, activation, dropout);
         if sound(loss) {
             network.steps += 1;
             self.update_running(&mut network.running);
-            update(
-                self.arch,
-                &mut network.parameters,
-                &self.gradients,
-                &mut network.moments,
+            let update = Update::new(
                 &hyperparameters.optimizer,
                 hyperparameters.learning_rate,
                 network.steps,
             );
+            let target = Target::Updated(network, update);
+            self.backward(target, batch.rows.len(), activation, dropout.is_some());
         }
         loss
     }
@@ -308,7 +476,7 @@ impl<T: Real> Workspace<T> {
             self.load(Batch { rows, ..batch });
             let pass = Pass::Evaluation(&network.running);
             self.forward(&network.parameters, rows.len(), activation, pass);
-            let (arch, batch_targets) = (self.arch, std::mem::take(&mut self.targets));
+            let (arch, batch_targets) = (self.workers.arch, std::mem::take(&mut self.targets));
             let logits = self.logits(rows.len());
             out.loss_sum += cross_entropy(arch, logits, &batch_targets, classes, |t, p| {
                 out.actual[t as usize] += 1;

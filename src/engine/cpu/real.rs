@@ -3,10 +3,12 @@
 use std::fmt::Debug;
 use std::ops::{Add, AddAssign, Div, Mul, Neg, Sub, SubAssign};
 
-use pulp::Arch;
+use pulp::{Arch, Simd, WithSimd};
 
-use super::matrix::{Matrix, gemm_product};
+use super::matrix::{Matrix, gemm_product, transpose};
+use super::simd::{Finish, OneByOne, Shared, Workers};
 use super::tile_product::{self, TileProduct};
+use super::vectors::Vectors;
 
 /// A floating-point type that a network can be trained in.
 ///
@@ -67,8 +69,35 @@ pub trait Real:
     fn ln(self) -> Self;
     /// Neither infinite nor NaN.
     fn is_finite(self) -> bool;
-    /// `out = a b`, by what is fastest for the type and the shapes.
+    /// `out = a b`, row-major `[a.rows][b.columns]`, overwritten.
+    ///
+    /// # Panics
+    /// When the shapes do not fit.
     fn product(arch: Arch, out: &mut [Self], a: Matrix<'_, Self>, b: Matrix<'_, Self>);
+    /// `out = a b + bias`, where `bias` is added to each row if it is not empty, by what is fastest
+    /// for the type and the shapes. Each block of whole rows is handed
+    /// to `finish` with the number of its first row as soon as it is there, while it is still in the
+    /// nearest cache; into how many blocks a product falls must not matter. `packed` is room for another layout of `b`; it grows
+    /// when that is first needed.
+    fn product_then(
+        workers: Workers,
+        out: &mut [Self],
+        a: Matrix<'_, Self>,
+        b: Matrix<'_, Self>,
+        bias: &[Self],
+        packed: &mut Vec<Self>,
+        mut finish: impl Shared<Self>,
+    ) {
+        let _ = packed;
+        Self::product(workers.arch, out, a, b);
+        add_to_rows(out, bias);
+        finish.finish(OneByOne, 0, out);
+    }
+    /// Does to all these values what would be done behind a product.
+    fn pass(arch: Arch, values: &mut [Self], mut finish: impl Finish<Self>) {
+        let _ = arch;
+        finish.finish(OneByOne, 0, values);
+    }
 }
 
 impl Real for f64 {
@@ -133,8 +162,9 @@ impl Real for f64 {
 }
 
 /// Moments of smaller magnitude are 0 in f32.
-const LEAST_MOMENT: f32 = 1e-30;
-const ROOT_OF_LEAST_MOMENT: f32 = 1e-15;
+pub const LEAST_MOMENT: f32 = 1e-30;
+/// A smaller magnitude has a square of 0.
+pub const ROOT_OF_LEAST_MOMENT: f32 = 1e-15;
 
 impl Real for f32 {
     const ZERO: Self = 0.0;
@@ -199,37 +229,112 @@ impl Real for f32 {
         self.is_finite()
     }
     fn product(arch: Arch, out: &mut [Self], a: Matrix<'_, Self>, b: Matrix<'_, Self>) {
-        if tile_product::suits(&b) {
-            arch.dispatch(TileProduct::new(out, a, b));
-        } else {
+        let alone = Workers::one(arch);
+        Self::product_then(alone, out, a, b, &[], &mut Vec::new(), ());
+    }
+    fn product_then(
+        workers: Workers,
+        out: &mut [Self],
+        a: Matrix<'_, Self>,
+        b: Matrix<'_, Self>,
+        bias: &[Self],
+        packed: &mut Vec<Self>,
+        finish: impl Shared<Self>,
+    ) {
+        let arch = workers.arch;
+        if !tile_product::suits(&b) {
             gemm_product(out, a, b);
+            add_to_rows(out, bias);
+            return Self::pass(arch, out, finish);
+        }
+        let b = if b.column_stride() == 1 {
+            b
+        } else {
+            let values = b.values();
+            packed.resize(packed.len().max(values.len()), 0.0);
+            let packed = &mut packed[..values.len()];
+            transpose(arch, packed, values, b.rows());
+            Matrix::new(packed, b.rows(), b.columns())
+        };
+        let product = TileProduct {
+            out,
+            a,
+            b,
+            bias,
+            finish,
+        };
+        product.compute(workers);
+    }
+    fn pass(arch: Arch, values: &mut [Self], finish: impl Finish<Self>) {
+        arch.dispatch(Pass { values, finish });
+    }
+}
+
+/// Adds the bias to each row; without one, nothing.
+fn add_to_rows<T: Real>(values: &mut [T], bias: &[T]) {
+    if !bias.is_empty() {
+        for row in values.chunks_exact_mut(bias.len()) {
+            for (value, &bias) in row.iter_mut().zip(bias) {
+                *value += bias;
+            }
         }
     }
+}
+
+/// A pass over values that are there already.
+struct Pass<'p, F> {
+    values: &'p mut [f32],
+    finish: F,
+}
+
+impl<F: Finish<f32>> WithSimd for Pass<'_, F> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(mut self, simd: S) {
+        self.finish.finish(Vectors(simd), 0, self.values);
+    }
+}
+
+/// The numbers of [`exp_f32`].
+pub mod exp {
+    /// Below it the result is 0.
+    pub const LOWEST: f32 = -87.3;
+    /// Above it the result grows no more.
+    pub const HIGHEST: f32 = 88.3;
+    /// 1.5 * 2^23: adding it leaves the nearest whole number in the low bits of the mantissa.
+    pub const ROUND: f32 = 12_582_912.0;
+    /// ln 2 in two parts, of which the first times a small whole number is exact.
+    pub const LN_2_HIGH: f32 = 0.693_359_4;
+    /// The rest of ln 2.
+    pub const LN_2_LOW: f32 = -2.121_944_4e-4;
+    /// Coefficients of r^5 to r^0 in (e^r - 1 - r) / r^2.
+    pub const POLYNOMIAL: [f32; 6] = [
+        1.987_569_1e-4,
+        1.398_2e-3,
+        8.333_452e-3,
+        4.166_579_6e-2,
+        1.666_666_5e-1,
+        5e-1,
+    ];
 }
 
 /// e^x: x = n ln 2 + r with |r| <= ln 2 / 2, a polynomial in r, then the exponent n added to the
 /// bits. Coefficients: S. L. Moshier, Cephes, `expf`. Within 2 units in the last place; below
 /// -87.3 it is 0 and above 88.3 it stays at e^88.3, NaN stays NaN.
 #[inline(always)]
-fn exp_f32(x: f32) -> f32 {
-    const LOWEST: f32 = -87.3;
-    const HIGHEST: f32 = 88.3;
-    /// 1.5 * 2^23: adding it leaves the nearest whole number in the low bits of the mantissa.
-    const ROUND: f32 = 12_582_912.0;
-    const LN_2_HIGH: f32 = 0.693_359_4;
-    const LN_2_LOW: f32 = -2.121_944_4e-4;
+pub fn exp_f32(x: f32) -> f32 {
+    use exp::{HIGHEST, LN_2_HIGH, LN_2_LOW, LOWEST, POLYNOMIAL, ROUND};
 
     let clamped = if x > HIGHEST { HIGHEST } else { x };
     let clamped = if clamped < LOWEST { LOWEST } else { clamped };
     let shifted = clamped * std::f32::consts::LOG2_E + ROUND;
     let n = shifted - ROUND;
     let r = clamped - n * LN_2_HIGH - n * LN_2_LOW;
-    let mut p = 1.987_569_1e-4_f32;
-    p = p * r + 1.398_2e-3;
-    p = p * r + 8.333_452e-3;
-    p = p * r + 4.166_579_6e-2;
-    p = p * r + 1.666_666_5e-1;
-    p = p * r + 5e-1;
+    let mut p = POLYNOMIAL[0];
+    for coefficient in &POLYNOMIAL[1..] {
+        p = p * r + coefficient;
+    }
     let mantissa = p * r * r + r + 1.0;
     let exponent = shifted
         .to_bits()

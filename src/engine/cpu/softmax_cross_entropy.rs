@@ -3,6 +3,10 @@
 use pulp::Arch;
 
 use super::real::Real;
+use super::simd::{Finish, Lanes};
+
+/// Rows the logarithms of whose sums are taken together.
+const ROWS: usize = 16;
 
 /// Replaces logits by the gradient of the batch's mean cross-entropy, `(softmax - one hot) / rows`,
 /// and returns the cross-entropy in nats, summed over the rows.
@@ -15,24 +19,31 @@ pub fn softmax_cross_entropy<T: Real>(
     targets: &[u32],
     classes: usize,
 ) -> f64 {
-    let shifted = shift_rows(logits, targets, classes);
-    exponentials(arch, logits);
-    let mean = T::ONE / T::from_f64(targets.len() as f64);
-    let mut logarithms = 0.0;
-    for (row, &target) in logits.chunks_exact_mut(classes).zip(targets) {
-        let sum = row.iter().fold(T::ZERO, |sum, &e| sum + e);
-        logarithms += sum.ln().to_f64();
-        let (scale, least) = (mean / sum, T::LEAST_PROBABILITY * sum);
-        for e in row.iter_mut() {
-            *e = if *e < least { T::ZERO } else { *e * scale };
-        }
-        row[target as usize] -= mean;
-    }
-    logarithms - shifted
+    let source = logits.to_vec();
+    softmax_cross_entropy_to(arch, logits, &source, targets, classes)
+}
+
+/// The same with the gradient in another place.
+pub fn softmax_cross_entropy_to<T: Real>(
+    arch: Arch,
+    gradient: &mut [T],
+    logits: &[T],
+    targets: &[u32],
+    classes: usize,
+) -> f64 {
+    let mut loss = 0.0;
+    let pass = CrossEntropy {
+        logits,
+        targets,
+        classes,
+        loss: &mut loss,
+    };
+    T::pass(arch, gradient, pass);
+    loss
 }
 
 /// Cross-entropy in nats, summed over the rows, and the class with the largest logit of each row
-/// (the first of equals). Overwrites the logits.
+/// (the first of equals). May overwrite the logits.
 pub fn cross_entropy<T: Real>(
     arch: Arch,
     logits: &mut [T],
@@ -40,45 +51,59 @@ pub fn cross_entropy<T: Real>(
     classes: usize,
     mut predicted: impl FnMut(u32, u32),
 ) -> f64 {
+    let mut loss = 0.0;
+    let pass = CrossEntropy {
+        logits,
+        targets,
+        classes,
+        loss: &mut loss,
+    };
+    T::pass(arch, &mut [], pass);
     for (row, &target) in logits.chunks_exact(classes).zip(targets) {
         predicted(target, largest(row));
     }
-    let shifted = shift_rows(logits, targets, classes);
-    exponentials(arch, logits);
-    let mut logarithms = 0.0;
-    for row in logits.chunks_exact(classes) {
-        let sum = row.iter().fold(T::ZERO, |sum, &e| sum + e);
-        logarithms += sum.ln().to_f64();
-    }
-    logarithms - shifted
+    loss
 }
 
-/// Takes the largest logit off each row; returns the targets' logits after that, summed.
-#[inline(always)]
-fn shift_rows<T: Real>(logits: &mut [T], targets: &[u32], classes: usize) -> f64 {
-    let mut shifted = 0.0;
-    for (row, &target) in logits.chunks_exact_mut(classes).zip(targets) {
-        let top = row
-            .iter()
-            .fold(row[0], |top, &v| if v > top { v } else { top });
-        for value in row.iter_mut() {
-            *value -= top;
-        }
-        shifted += row[target as usize].to_f64();
-    }
-    shifted
+struct CrossEntropy<'p, T> {
+    logits: &'p [T],
+    targets: &'p [u32],
+    classes: usize,
+    loss: &'p mut f64,
 }
 
-#[inline(always)]
-fn exponentials<T: Real>(arch: Arch, values: &mut [T]) {
-    arch.dispatch(
-        #[inline(always)]
-        || {
-            for value in values.iter_mut() {
-                *value = value.exp();
+impl<T: Real> Finish<T> for CrossEntropy<'_, T> {
+    /// The gradient of all rows, where there is room for it.
+    #[inline(always)]
+    fn finish<L: Lanes<T>>(&mut self, lanes: L, _: usize, gradient: &mut [T]) {
+        let classes = self.classes;
+        let mean = T::ONE / T::from_f64(self.targets.len() as f64);
+        let mut gradients = gradient.chunks_mut(ROWS * classes);
+        let blocks = self.logits.chunks(ROWS * classes);
+        for (logits, targets) in blocks.zip(self.targets.chunks(ROWS)) {
+            let (mut shifted, mut product) = (0.0, 1.0);
+            let mut rows = logits.chunks_exact(classes).zip(targets);
+            let mut add = |(top, sum): (T, T)| {
+                let (row, &target) = rows.next().expect("as many rows as targets");
+                shifted += (row[target as usize] - top).to_f64();
+                // A sum is between 1 and the number of classes: so many of them stay far from f64's
+                // end, and the logarithm of their product is the sum of their logarithms.
+                product *= sum.to_f64();
+            };
+            match gradients.next() {
+                Some(gradient) => lanes.softmax(gradient, logits, classes, mean, &mut add),
+                None => {
+                    for row in logits.chunks_exact(classes) {
+                        add(lanes.exponential_sum(row));
+                    }
+                }
             }
-        },
-    );
+            *self.loss += product.ln() - shifted;
+        }
+        for (gradient, &target) in gradient.chunks_exact_mut(classes).zip(self.targets) {
+            gradient[target as usize] -= mean;
+        }
+    }
 }
 
 fn largest<T: Real>(row: &[T]) -> u32 {

@@ -5,133 +5,212 @@
 //! depth, so that every value of the result is one chain `acc = fma(a, b, acc)` with the depth
 //! ascending, whatever the tile: its bits do not depend on the tiling.
 
+use std::hint::black_box;
+
 use pulp::{MemMask, Simd, WithSimd};
 
 use super::matrix::Matrix;
+use super::simd::{Finish, Shared, Workers};
+use super::vectors::{Vectors, mask};
 
-/// Values of the right side above which it no longer stays in a core's cache from tile to tile.
+/// Values of the right side above which it no longer stays in a core's cache from block to block.
 const LARGEST_RIGHT_SIDE: usize = 1 << 18;
 
-/// Whether [`TileProduct`] is the right way to this product.
+/// Whether a right side of this size is one for [`TileProduct`].
 pub fn suits(b: &Matrix<'_, f32>) -> bool {
-    b.column_stride() == 1 && b.rows() * b.columns() <= LARGEST_RIGHT_SIDE
+    b.rows() * b.columns() <= LARGEST_RIGHT_SIDE
 }
 
-/// `out = a b`, row-major `[a.rows][b.columns]`, overwritten.
-pub struct TileProduct<'p> {
-    out: &'p mut [f32],
-    a: Matrix<'p, f32>,
-    b: Matrix<'p, f32>,
+/// `out = a b + bias`, row-major `[a.rows][b.columns]`, overwritten; each block of whole rows is
+/// handed to `finish` as soon as it is there.
+pub struct TileProduct<'p, F> {
+    /// `[a.rows][b.columns]`.
+    pub out: &'p mut [f32],
+    /// In any layout.
+    pub a: Matrix<'p, f32>,
+    /// Row-major.
+    pub b: Matrix<'p, f32>,
+    /// What is added to each row, `[b.columns]`; empty for nothing.
+    pub bias: &'p [f32],
+    /// What is done to each block of rows.
+    pub finish: F,
 }
 
-impl<'p> TileProduct<'p> {
-    /// A product to be dispatched.
+impl<F: Shared<f32>> TileProduct<'_, F> {
+    /// Computes it, on several threads of the calling thread's pool where that pays. Each takes rows
+    /// of the result, none of which depends on another: bits do not tell how many threads there were.
     ///
     /// # Panics
     /// When the shapes do not fit, or `b` is not row-major.
-    pub fn new(out: &'p mut [f32], a: Matrix<'p, f32>, b: Matrix<'p, f32>) -> Self {
-        assert_eq!(a.columns(), b.rows(), "inner dimensions of a product");
-        assert_eq!(out.len(), a.rows() * b.columns(), "size of a product");
-        assert_eq!(b.column_stride(), 1, "the right side is row-major");
-        Self { out, a, b }
+    pub fn compute(self, workers: Workers) {
+        let rows = self.a.rows();
+        let operations = rows.saturating_mul(self.b.rows() * self.b.columns());
+        let threads = workers.threads.min(operations / LEAST_SHARE).min(rows);
+        if threads < 2 {
+            return workers.arch.dispatch(self);
+        }
+        let here = threads / 2;
+        let (first, second) = self.split(rows * here / threads);
+        let of = |threads| Workers { threads, ..workers };
+        rayon::join(
+            || first.compute(of(here)),
+            || second.compute(of(threads - here)),
+        );
+    }
+
+    fn split(self, rows: usize) -> (Self, Self) {
+        let (out, out_behind) = self.out.split_at_mut(rows * self.b.columns());
+        let (a, a_behind) = self.a.split_rows(rows);
+        let (finish, finish_behind) = self.finish.split(rows);
+        let first = Self {
+            out,
+            a,
+            finish,
+            ..self
+        };
+        let second = Self {
+            out: out_behind,
+            a: a_behind,
+            finish: finish_behind,
+            ..self
+        };
+        (first, second)
     }
 }
 
-impl WithSimd for TileProduct<'_> {
+/// Products and additions that are worth a thread: 70 us at the least. With a tenth of it, wide
+/// networks on two threads were slower than on one, for the time it takes to wake a thread.
+const LEAST_SHARE: usize = 1 << 23;
+
+impl<F: Finish<f32>> WithSimd for TileProduct<'_, F> {
     type Output = ();
 
+    /// # Panics
+    /// When the shapes do not fit, or `b` is not row-major.
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let (columns, lanes) = (self.b.columns(), S::F32_LANES);
-        let most_vectors = if S::REGISTER_COUNT >= 32 { 4 } else { 2 };
-        let mut column = 0;
-        while column < columns {
-            let vectors = (columns - column).div_ceil(lanes).min(most_vectors);
-            // Panels of 4, 2 or 1 vectors: 3 are taken as 2 and 1.
-            let vectors = if vectors == 3 { 2 } else { vectors };
-            let width = (vectors * lanes).min(columns - column);
-            let panel = Panel {
-                out: self.out.as_mut_ptr().wrapping_add(column),
-                a: self.a.values().as_ptr(),
-                b: self.b.values().as_ptr().wrapping_add(column),
-                row_stride: self.a.row_stride(),
-                depth_stride: self.a.column_stride(),
+        let Self {
+            out,
+            a,
+            b,
+            bias,
+            mut finish,
+        } = self;
+        assert_eq!(a.columns(), b.rows(), "inner dimensions of a product");
+        assert_eq!(out.len(), a.rows() * b.columns(), "size of a product");
+        assert_eq!(b.column_stride(), 1, "the right side is row-major");
+        let known = bias.is_empty() || bias.len() == b.columns();
+        assert!(known, "a bias has a value a column");
+        let columns = b.columns();
+        // As many rows at a time as leave both their values and what is done to them in the nearest
+        // cache; of whole vectors, where passes over values are at their best.
+        let lines = (BLOCK / columns.max(1)).next_multiple_of(S::F32_LANES);
+        for (block, values) in out.chunks_mut((lines * columns).max(1)).enumerate() {
+            let row = block * lines;
+            // A function of its own: all products share it, whatever they do behind it.
+            simd.vectorize(Block {
+                out: values.as_mut_ptr(),
+                a: a.values().as_ptr().wrapping_add(row * a.row_stride()),
+                b: b.values().as_ptr(),
+                bias: (!bias.is_empty()).then_some(bias.as_ptr()),
+                row_stride: a.row_stride(),
+                depth_stride: a.column_stride(),
                 columns,
-                b_stride: self.b.row_stride(),
-                rows: self.a.rows(),
-                depth: self.b.rows(),
-            };
-            let rest = width - (vectors - 1) * lanes;
-            let mask = (rest < lanes).then(|| {
-                let rest = u32::try_from(rest).expect("a vector has few lanes");
-                // Without the load and store functions that pulp puts beside a mask: they are calls
-                // in the middle of the tile.
-                MemMask::new(simd.mask_between_m32s(0, rest).mask())
+                b_stride: b.row_stride(),
+                depth: b.rows(),
+                rows: values.len() / columns,
             });
-            // SAFETY: the asserts in `new` and in `Matrix` keep all rows, columns and depths of
-            // the three matrices inside their slices; a panel starts at a column that exists, and
-            // what its last vector has beyond the last column is masked.
-            unsafe {
-                match vectors {
-                    1 => panel.one(simd, mask),
-                    2 => panel.two(simd, mask),
-                    _ => panel.four(simd, mask),
-                }
-            }
-            column += width;
+            finish.finish(Vectors(simd), row, values);
         }
     }
 }
 
-/// A few neighbouring columns of the result, from its first to its last row.
+/// Values of a block.
+const BLOCK: usize = 1024;
+
+/// Neighbouring rows of the result.
 #[derive(Clone, Copy)]
-struct Panel {
+struct Block {
     out: *mut f32,
     a: *const f32,
     b: *const f32,
+    bias: Option<*const f32>,
     row_stride: usize,
     depth_stride: usize,
     columns: usize,
     b_stride: usize,
-    rows: usize,
     depth: usize,
+    rows: usize,
 }
 
-/// Runs tiles of up to `most` rows, as even as possible, so that no last tile is left with too few
-/// rows to hide the latency of its chains.
-macro_rules! tiles {
-    ($panel:ident, $simd:ident, $mask:ident, $vectors:literal, $most:literal: $($rows:literal)*) => {{
-        let count = $panel.rows.div_ceil($most);
-        let (height, taller) = ($panel.rows / count, $panel.rows % count);
+/// Calls the tile of so many rows, which are constants to the compiler.
+macro_rules! tile {
+    ($panel:ident, $simd:ident, $mask:ident, $vectors:literal: $($rows:literal)*) => {
+        match ($panel.rows, $mask) {
+            $(
+                // SAFETY: the asserts in `TileProduct` and in `Matrix` keep all rows, columns
+                // and depths of the three matrices inside their slices; a panel starts at a column
+                // that exists, and its mask covers what lies beyond the last one.
+                ($rows, None) => unsafe { $panel.tile::<S, $rows, $vectors, false>($simd, None) },
+                ($rows, mask) => unsafe { $panel.tile::<S, $rows, $vectors, true>($simd, mask) },
+            )*
+            _ => unreachable!("a tile has at most 12 rows, or 6 of several vectors"),
+        }
+    };
+}
+
+impl WithSimd for Block {
+    type Output = ();
+
+    /// Tile after tile: all columns of a few rows, then the next rows.
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        // As many rows as hide the latency of their chains and leave registers for both operands.
+        let most = if self.columns <= S::F32_LANES { 12 } else { 6 };
+        // As even as possible, so that no last tile has too few.
+        let count = self.rows.div_ceil(most);
         let mut row = 0;
         for tile in 0..count {
-            let rows = height + usize::from(tile < taller);
-            match (rows, $mask) {
-                $(
-                    ($rows, None) => unsafe { $panel.tile::<S, $rows, $vectors, false>($simd, row, None) },
-                    ($rows, mask) => unsafe { $panel.tile::<S, $rows, $vectors, true>($simd, row, mask) },
-                )*
-                _ => unreachable!("a tile has 1 to {} rows", $most),
-            }
+            let rows = self.rows / count + usize::from(tile < self.rows % count);
+            let tiles = Self {
+                out: self.out.wrapping_add(row * self.columns),
+                a: self.a.wrapping_add(row * self.row_stride),
+                rows,
+                ..self
+            };
+            tiles.row_of_tiles(simd);
             row += rows;
         }
-    }};
+    }
 }
 
-impl Panel {
+impl Block {
+    /// All columns of the block, which is no higher than a tile.
     #[inline(always)]
-    unsafe fn one<S: Simd>(self, simd: S, mask: Option<MemMask<S::m32s>>) {
-        tiles!(self, simd, mask, 1, 12: 1 2 3 4 5 6 7 8 9 10 11 12);
-    }
-
-    #[inline(always)]
-    unsafe fn two<S: Simd>(self, simd: S, mask: Option<MemMask<S::m32s>>) {
-        tiles!(self, simd, mask, 2, 6: 1 2 3 4 5 6);
-    }
-
-    #[inline(always)]
-    unsafe fn four<S: Simd>(self, simd: S, mask: Option<MemMask<S::m32s>>) {
-        tiles!(self, simd, mask, 4, 6: 1 2 3 4 5 6);
+    fn row_of_tiles<S: Simd>(self, simd: S) {
+        let lanes = S::F32_LANES;
+        let most_vectors = if S::REGISTER_COUNT >= 32 { 4 } else { 2 };
+        let mut column = 0;
+        while column < self.columns {
+            let left = self.columns - column;
+            let vectors = left.div_ceil(lanes).min(most_vectors);
+            let panel = Self {
+                out: self.out.wrapping_add(column),
+                b: self.b.wrapping_add(column),
+                bias: self.bias.map(|bias| bias.wrapping_add(column)),
+                ..self
+            };
+            // What the last vector has beyond the last column is masked.
+            let rest = left - (vectors - 1) * lanes;
+            let mask = (rest < lanes).then(|| mask(simd, rest));
+            match vectors {
+                1 => tile!(panel, simd, mask, 1: 1 2 3 4 5 6 7 8 9 10 11 12),
+                2 => tile!(panel, simd, mask, 2: 1 2 3 4 5 6),
+                3 => tile!(panel, simd, mask, 3: 1 2 3 4 5 6),
+                _ => tile!(panel, simd, mask, 4: 1 2 3 4 5 6),
+            }
+            column += vectors * lanes;
+        }
     }
 
     /// `ROWS` rows times `VECTORS` vectors of the result, the last one masked if `MASKED`.
@@ -139,7 +218,6 @@ impl Panel {
     unsafe fn tile<S: Simd, const ROWS: usize, const VECTORS: usize, const MASKED: bool>(
         self,
         simd: S,
-        row: usize,
         mask: Option<MemMask<S::m32s>>,
     ) {
         let lanes = S::F32_LANES;
@@ -150,35 +228,46 @@ impl Panel {
                 None
             }
         };
-        let mut sums = [[simd.splat_f32s(0.0); VECTORS]; ROWS];
-        let (mut a, mut b) = (self.a.wrapping_add(row * self.row_stride), self.b);
-        for _ in 0..self.depth {
+        let load = |from: *const f32| {
             let mut right = [simd.splat_f32s(0.0); VECTORS];
             for (vector, right) in right.iter_mut().enumerate() {
-                let at = b.wrapping_add(vector * lanes);
+                let at = from.wrapping_add(vector * lanes);
                 *right = match masked(vector) {
-                    // SAFETY: see `with_simd`; the mask covers what lies beyond the last column.
+                    // SAFETY: see `tile!`.
                     Some(mask) => unsafe { simd.mask_load_ptr_f32s(mask, at) },
                     None => unsafe { at.cast::<S::f32s>().read_unaligned() },
                 };
             }
+            right
+        };
+        let zeros = [simd.splat_f32s(0.0); VECTORS];
+        let mut sums = [self.bias.map_or(zeros, load); ROWS];
+        // Every fourth row, from which the others can be addressed. Hidden from the compiler, which
+        // would go from each row to the next by an addition, on through the whole depth: a chain
+        // that takes longer than the products of a narrow tile.
+        let bases: [_; 3] = std::array::from_fn(|i| self.a.wrapping_add(4 * i * self.row_stride));
+        let bases = black_box(bases);
+        let (mut a, mut b) = (0, self.b);
+        for _ in 0..self.depth {
+            let right = load(b);
             for (r, sums) in sums.iter_mut().enumerate() {
-                // SAFETY: see `with_simd`.
-                let left = unsafe { a.wrapping_add(r * self.row_stride).read() };
+                // SAFETY: see `tile!`.
+                let at = a + r % 4 * self.row_stride;
+                let left = unsafe { bases[r / 4].wrapping_add(at).read() };
                 let left = simd.splat_f32s(left);
                 for (sum, &right) in sums.iter_mut().zip(&right) {
                     *sum = simd.mul_add_e_f32s(left, right, *sum);
                 }
             }
-            a = a.wrapping_add(self.depth_stride);
+            a += self.depth_stride;
             b = b.wrapping_add(self.b_stride);
         }
         for (r, sums) in sums.iter().enumerate() {
-            let out = self.out.wrapping_add((row + r) * self.columns);
+            let out = self.out.wrapping_add(r * self.columns);
             for (vector, &sum) in sums.iter().enumerate() {
                 let at = out.wrapping_add(vector * lanes);
                 match masked(vector) {
-                    // SAFETY: see `with_simd`.
+                    // SAFETY: see `tile!`.
                     Some(mask) => unsafe { simd.mask_store_ptr_f32s(mask, at, sum) },
                     None => unsafe { at.cast::<S::f32s>().write_unaligned(sum) },
                 }
@@ -190,11 +279,23 @@ impl Panel {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::cpu::simd::Lanes;
 
     /// Values that are sums of few powers of two: products of them are exact in f64.
     fn values(count: usize, seed: usize) -> Vec<f32> {
         let value = |i: usize| ((i * 7919 + seed) % 201) as f32 / 64.0 - 1.5;
         (0..count).map(value).collect()
+    }
+
+    fn multiply(out: &mut [f32], a: Matrix<'_, f32>, b: Matrix<'_, f32>) {
+        let (bias, finish) = (&[][..], ());
+        pulp::Arch::new().dispatch(TileProduct {
+            out,
+            a,
+            b,
+            bias,
+            finish,
+        });
     }
 
     /// Against a plain loop: within 8 n 2^-24 of the sum of the terms' magnitudes.
@@ -209,7 +310,7 @@ mod tests {
         let mut guarded = vec![f32::NAN; rows * columns + GUARD];
         let out = &mut guarded[..rows * columns];
         let right = Matrix::new(&b, depth, columns);
-        pulp::Arch::new().dispatch(TileProduct::new(out, left, right));
+        multiply(out, left, right);
         for row in 0..rows {
             for column in 0..columns {
                 let terms = (0..depth).map(|k| {
@@ -257,12 +358,59 @@ mod tests {
         let (a, b) = (values(37 * 29, 5), values(29 * 50, 9));
         let mut all = vec![0.0; 37 * 50];
         let right = Matrix::new(&b, 29, 50);
-        pulp::Arch::new().dispatch(TileProduct::new(&mut all, Matrix::new(&a, 37, 29), right));
+        multiply(&mut all, Matrix::new(&a, 37, 29), right);
         for row in 0..37 {
             let mut one = vec![0.0; 50];
             let left = Matrix::new(&a[row * 29..][..29], 1, 29);
-            pulp::Arch::new().dispatch(TileProduct::new(&mut one, left, right));
+            multiply(&mut one, left, right);
             assert_eq!(one, all[row * 50..][..50], "row {row}");
+        }
+    }
+
+    /// Notes for each row how often it was handed on.
+    struct Seen<'s>(&'s mut [u32], usize);
+
+    impl Finish<f32> for Seen<'_> {
+        fn finish<L: Lanes<f32>>(&mut self, _: L, row: usize, values: &mut [f32]) {
+            for seen in &mut self.0[row..row + values.len() / self.1] {
+                *seen += 1;
+            }
+        }
+    }
+
+    impl Shared<f32> for Seen<'_> {
+        fn split(self, rows: usize) -> (Self, Self) {
+            let (first, second) = self.0.split_at_mut(rows);
+            (Seen(first, self.1), Seen(second, self.1))
+        }
+    }
+
+    #[test]
+    fn threads_share_a_large_product_and_each_row_is_handed_on_once() {
+        let (rows, depth, columns) = (403, 317, 330);
+        let (a, b) = (values(rows * depth, 5), values(depth * columns, 9));
+        let bias = values(columns, 2);
+        for (threads, transposed) in [(1, false), (2, false), (3, true), (7, false), (7, true)] {
+            let left = if transposed {
+                Matrix::new(&a, depth, rows).transposed()
+            } else {
+                Matrix::new(&a, rows, depth)
+            };
+            let compute = |threads| {
+                let (mut out, mut seen) = (vec![f32::NAN; rows * columns], vec![0; rows]);
+                let product = TileProduct {
+                    out: &mut out,
+                    a: left,
+                    b: Matrix::new(&b, depth, columns),
+                    bias: &bias,
+                    finish: Seen(&mut seen, columns),
+                };
+                let arch = pulp::Arch::new();
+                product.compute(Workers { arch, threads });
+                assert_eq!(seen, vec![1; rows], "{threads} threads");
+                out
+            };
+            assert_eq!(compute(threads), compute(1), "{threads} threads");
         }
     }
 }

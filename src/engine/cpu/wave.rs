@@ -1,7 +1,7 @@
 //! A wave on the cpu engine.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, TryLockError};
 
 use rayon::ThreadPool;
 use rayon::prelude::*;
@@ -79,12 +79,14 @@ impl<'r, T: Real> CpuWave<'r, T> {
         let orders = self.orders(epoch);
         let (scaled, workspaces, seed) = (&self.scaled, &self.workspaces, self.seed);
         let targets = &self.data.dataset.targets;
+        let waiting = |slot: &Slot<T>| slot.epoch == epoch && !slot.diverged;
+        let share = self.share(waiting);
         let slots = &mut self.slots;
         self.threads.install(|| {
             slots
                 .par_iter_mut()
                 .with_max_len(1)
-                .filter(|slot| slot.epoch == epoch && !slot.diverged)
+                .filter(|slot| waiting(slot))
                 .for_each(|slot| {
                     let id = slot.member.id;
                     let epoch = Batch {
@@ -93,10 +95,17 @@ impl<'r, T: Real> CpuWave<'r, T> {
                         rows: &orders[&(id.repeat, id.fold)],
                     };
                     let key = dropout_key(seed, id.repeat, id.fold);
-                    let mut workspace = thread_workspace(workspaces);
+                    let mut workspace = free_workspace(workspaces, share);
                     slot.train_epoch(&mut workspace, epoch, key, pause);
                 });
         });
+    }
+
+    /// Threads for each of the members that are worked on: those that would have none take part in
+    /// the products of the others.
+    fn share(&self, worked_on: impl Fn(&Slot<T>) -> bool) -> usize {
+        let members = self.slots.iter().filter(|slot| worked_on(slot)).count();
+        self.threads.current_num_threads() / members.max(1)
     }
 
     fn orders(&self, epoch: u32) -> Orders {
@@ -241,6 +250,7 @@ impl<T: Real> Running for CpuWave<'_, T> {
 
     fn evaluate(&mut self, part: Part) -> Result<Vec<Option<Evaluation>>, EngineError> {
         let (data, scaled, workspaces) = (self.data, &self.scaled, &self.workspaces);
+        let share = self.share(|slot| !slot.diverged);
         let evaluate = |slot: &Slot<T>| {
             if slot.diverged {
                 return None;
@@ -253,7 +263,7 @@ impl<T: Real> Running for CpuWave<'_, T> {
                 rows: part.rows(fold),
             };
             let activation = slot.member.hyperparameters.activation;
-            let mut workspace = thread_workspace(workspaces);
+            let mut workspace = free_workspace(workspaces, share);
             Some(workspace.evaluate(&slot.network, batch, activation))
         };
         let slots = &self.slots;
@@ -325,12 +335,29 @@ impl<T: Real> Running for CpuWave<'_, T> {
     }
 }
 
-/// The scratch of the thread that calls; threads outside the pool share the first.
-fn thread_workspace<T>(workspaces: &[Mutex<Workspace<T>>]) -> MutexGuard<'_, Workspace<T>> {
+/// Scratch that nobody uses, preferably what the calling thread used before, for a member whose
+/// products `share` threads may work on.
+///
+/// A thread that waits for the others' part of a product may take up another member meanwhile, so
+/// that its own scratch is not always free; but then there are more threads than members.
+fn free_workspace<T: Real>(
+    workspaces: &[Mutex<Workspace<T>>],
+    share: usize,
+) -> MutexGuard<'_, Workspace<T>> {
     let thread = rayon::current_thread_index().unwrap_or(0);
-    // Scratch holds nothing that a panic could leave half done.
-    let workspace = workspaces[thread].lock();
-    workspace.unwrap_or_else(PoisonError::into_inner)
+    let (before, from_own) = workspaces.split_at(thread);
+    let mut workspace = from_own
+        .iter()
+        .chain(before)
+        .find_map(|workspace| match workspace.try_lock() {
+            Ok(workspace) => Some(workspace),
+            // Scratch holds nothing that a panic could leave half done.
+            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        })
+        .expect("there is scratch for each thread");
+    workspace.share(share);
+    workspace
 }
 
 fn repeats(members: &[Member]) -> impl Iterator<Item = u32> {

@@ -152,6 +152,28 @@ fn threads_do_not_change_a_bit() {
     }
 }
 
+/// Layers whose products several threads share, in the passes over weights and over rows.
+#[test]
+fn threads_that_share_the_products_of_a_few_members_do_not_change_a_bit() {
+    for batch_norm in [false, true] {
+        let iris = Iris {
+            shape: Shape::new(4, &[531, 520], 3).with_batch_norm(batch_norm),
+            ..iris()
+        };
+        let mut few = members(3, None);
+        for (member, batch_size) in few.iter_mut().zip([80, 67, 64]) {
+            member.hyperparameters.batch_size = batch_size;
+        }
+        for count in 1..=3 {
+            let one = trained(&iris, &engine(1), &few[..count], 2);
+            for threads in [2, 3, 8] {
+                let many = trained(&iris, &engine(threads), &few[..count], 2);
+                assert_same(&one, &many, &format!("{count} on {threads} threads"));
+            }
+        }
+    }
+}
+
 #[test]
 fn neighbours_and_slots_do_not_change_a_bit() {
     for iris in both() {
