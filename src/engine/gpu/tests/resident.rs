@@ -223,3 +223,60 @@ fn barrier_lines(text: &str) -> usize {
     let lines = text.lines();
     lines.filter(|l| BARRIERS.contains(&l.trim())).count()
 }
+
+/// Fills the arena with NaN.
+const POISON: &str = "
+    for (var i = t; i < arrayLengthOfArena; i += THREADS) {
+        arena[i] = vec4<f32>(bitcast<f32>(0x7fc00000u | (t & 1u)));
+    }
+    workgroupBarrier();
+";
+
+/// The text with the arena poisoned before or behind a line.
+fn poisoned(text: &str, line: &str, before: bool) -> String {
+    assert_eq!(text.matches(line).count(), 1, "{line}");
+    let declared = text.split("var<workgroup> arena: array<vec4<f32>, ").nth(1);
+    let length = declared.and_then(|rest| rest.split('>').next());
+    let poison = POISON.replace("arrayLengthOfArena", &format!("{}u", length.unwrap()));
+    let replaced = match before {
+        true => format!("{poison}{line}"),
+        false => format!("{line}{poison}"),
+    };
+    text.replace(line, &replaced)
+}
+
+/// What a workgroup's memory holds at first is nobody's: nothing of it reaches a result. On one adapter, since
+/// every text takes seconds to compile.
+#[test]
+fn nothing_is_read_of_the_arena_before_it_is_written() {
+    const LOAD: &str = "    load_weights(slot, t);\n";
+    for (name, adapter) in adapters().into_iter().take(1) {
+        for made in [
+            Made::new(130, 9, &[20, 7], 5, false).with_batch_norm(true),
+            Made::new(130, 64, &[64], 10, true),
+        ] {
+            let all = members(10);
+            for weights_in_storage in [false, true] {
+                let trains = |edit: &dyn Fn(String) -> String| {
+                    let engine = engine(&adapter, resident(weights_in_storage));
+                    engine.edit_resident(&made.setup(&all), edit);
+                    trained(&made, &engine, &all, 1)
+                };
+                let expected = trains(&|text| text);
+                let found = trains(&|text| poisoned(&text, LOAD, true));
+                let shown = format!("{name}, {}, in storage: {weights_in_storage}", made.shape);
+                assert_same(&expected, &found, &shown);
+                if !weights_in_storage {
+                    let lost = trains(&|text| poisoned(&text, LOAD, false));
+                    let finite = |members: &[crate::engine::MemberSnapshot]| {
+                        members.iter().filter(|member| !member.diverged).count()
+                    };
+                    assert!(
+                        finite(&lost) < finite(&expected),
+                        "{shown}: the poison works"
+                    );
+                }
+            }
+        }
+    }
+}
