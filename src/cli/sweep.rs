@@ -33,7 +33,7 @@ const MOST_MEMBERS_PER_TRIAL: u64 = 10_000;
 pub fn run(arguments: &SweepArguments, started: Instant) -> anyhow::Result<ExitCode> {
     let timeline = Timeline::new(arguments.trace.as_deref())?;
     let code = sweep(arguments, started, &timeline.trace);
-    timeline.write()?;
+    timeline.write(arguments.quiet)?;
     code
 }
 

@@ -46,11 +46,12 @@ impl Timeline {
         })
     }
 
-    /// Writes what was recorded, however the command ended, and says how busy the device was.
+    /// Writes what was recorded, however the command ended, and says how busy the device was, unless nothing
+    /// but warnings is wanted.
     ///
     /// # Errors
     /// The system's refusal.
-    pub fn write(&self) -> anyhow::Result<()> {
+    pub fn write(&self, quiet: bool) -> anyhow::Result<()> {
         let Some(path) = &self.path else {
             return Ok(());
         };
@@ -66,7 +67,9 @@ impl Timeline {
                 busy.wall_s
             ),
         };
-        output::tell(&format!("trace    {} ({busy})", path.display()));
+        if !quiet {
+            output::tell(&format!("trace    {} ({busy})", path.display()));
+        }
         Ok(())
     }
 }
