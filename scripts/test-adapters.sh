@@ -11,13 +11,19 @@ driver=$folder/usr/lib/chromium/vk_swiftshader_icd.json
 [[ -f $driver ]] || scripts/install-adapters.sh --swiftshader "$folder"
 export REGATTA_EXPECT_ADAPTER=1 XDG_RUNTIME_DIR=${XDG_RUNTIME_DIR:-/tmp}
 
+# What says nothing about a driver's arithmetic takes minutes on SwiftShader: CI has it on llvmpipe alone.
+skipped=()
+if [[ ${CI:-} == true ]]; then
+  for topic in faults sweeps layout cost; do skipped+=(--skip "$topic::"); done
+fi
+
 run() {
   echo "== $1"
   shift
   if cargo nextest --version >/dev/null 2>&1; then
-    env "$@" cargo nextest run --lib engine::gpu --no-fail-fast
+    env "$@" cargo nextest run --lib engine::gpu --no-fail-fast -- "${skipped[@]}"
   else
-    env "$@" cargo test --lib engine::gpu --no-fail-fast
+    env "$@" cargo test --lib engine::gpu --no-fail-fast -- "${skipped[@]}"
   fi
 }
 
