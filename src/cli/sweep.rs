@@ -33,8 +33,10 @@ const MOST_MEMBERS_PER_TRIAL: u64 = 10_000;
 pub fn run(arguments: &SweepArguments, started: Instant) -> anyhow::Result<ExitCode> {
     let timeline = Timeline::new(arguments.trace.as_deref())?;
     let code = sweep(arguments, started, &timeline.trace);
-    timeline.write(arguments.quiet)?;
-    code
+    let written = timeline.write(arguments.quiet);
+    let code = code?;
+    written?;
+    Ok(code)
 }
 
 fn sweep(arguments: &SweepArguments, started: Instant, trace: &Trace) -> anyhow::Result<ExitCode> {

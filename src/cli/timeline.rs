@@ -58,6 +58,12 @@ impl Timeline {
         if self.trace.spans().is_empty() {
             return Ok(());
         }
+        // The run itself may have put something there.
+        anyhow::ensure!(
+            !path.exists(),
+            "--trace {} exists by now, and is left as it is",
+            path.display()
+        );
         write_text(path, &format!("{}\n", self.trace.json()))?;
         let busy = match self.trace.busy() {
             None => "the device has no timestamps, or is the processor".to_owned(),

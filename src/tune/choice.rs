@@ -7,6 +7,13 @@ use crate::engine::gpu::Form;
 /// A form must be this much faster than what is taken unmeasured: less may be the noise of the machine.
 const CLEARLY_FASTER: f64 = 1.03;
 
+/// A form whose epoch takes so many times as long as another's is not worth its time; and what is always
+/// given to one, for the device to find its pace.
+const HOPELESS: f64 = 5.0;
+const LEAST_EPOCH_S: f64 = 0.1;
+/// What the first form is given.
+const FIRST_EPOCH_S: f64 = 20.0;
+
 /// Measures the forms that are not known yet, in their order, and gives all that is known then. With a
 /// budget in seconds, those that would go beyond it are left out; the first form costs nothing but its
 /// timing, since without a measurement it would be compiled too.
@@ -34,7 +41,7 @@ pub fn measure_all(
         if over {
             continue;
         }
-        let measurement = measure.measure(form)?;
+        let measurement = measure.measure(form, longest_epoch_s(&found))?;
         tell(&measurement);
         *longest_s = longest_s.max(measurement.took_s);
         spent_s += match number {
@@ -44,6 +51,14 @@ pub fn measure_all(
         found.push(measurement);
     }
     Ok(found)
+}
+
+/// Seconds after which an epoch is given up: many times what the fastest form takes.
+fn longest_epoch_s(found: &[Measurement]) -> f64 {
+    let right = found.iter().filter(|measured| measured.error.is_none());
+    let epochs = right.flat_map(|measured| measured.epochs_s.iter().copied());
+    let fastest_s = epochs.reduce(f64::min);
+    fastest_s.map_or(FIRST_EPOCH_S, |s| (HOPELESS * s).max(LEAST_EPOCH_S))
 }
 
 /// What is known of a form.
@@ -101,7 +116,8 @@ mod tests {
     }
 
     impl Measure for Script {
-        fn measure(&mut self, form: Form) -> Result<Measurement, EngineError> {
+        fn measure(&mut self, form: Form, epoch_s: f64) -> Result<Measurement, EngineError> {
+            assert!(epoch_s >= HOPELESS * 0.1, "{epoch_s}");
             self.asked.push(form);
             let compile_s = match form {
                 Form::Resident(_) => self.resident_s,

@@ -8,7 +8,7 @@ use super::job::Job;
 use crate::bench::{BenchError, Workload};
 use crate::engine::cpu::CpuEngine;
 use crate::engine::gpu::{AdapterKind, Form, GpuEngine, Tuned, WaveClass};
-use crate::engine::{Engine, EngineError};
+use crate::engine::{Engine, EngineError, Progress, Running};
 
 /// Epochs that are timed, after one that warms up.
 const EPOCHS: u32 = 3;
@@ -49,11 +49,12 @@ impl Measurement {
 
 /// Measures forms; a script of times in the tests.
 pub trait Measure {
-    /// Verifies the form against the oracle, and times it.
+    /// Verifies the form against the oracle, and times it; one whose epoch takes longer than so many
+    /// seconds is given up.
     ///
     /// # Errors
     /// When the device is lost and no other is there. What a form does wrong is in its measurement.
-    fn measure(&mut self, form: Form) -> Result<Measurement, EngineError>;
+    fn measure(&mut self, form: Form, epoch_s: f64) -> Result<Measurement, EngineError>;
 }
 
 /// Measures forms of one class on an adapter.
@@ -106,17 +107,17 @@ impl<'e> OnEngine<'e> {
         self.engine.set_tuned(tuned);
     }
 
-    fn timed(&self, measurement: &mut Measurement) -> Result<(), BenchError> {
+    fn timed(&self, measurement: &mut Measurement, epoch_s: f64) -> Result<(), BenchError> {
         measurement.compile_s += self.workload.verify(self.engine, &self.oracle)?;
         let mut wave = self.engine.start(self.workload.setup())?;
         measurement.compile_s += wave.compile_s();
-        wave.train(1, &|| false)?;
+        train(wave.as_mut(), 1, epoch_s)?;
         let status = wave.status();
         measurement.trial_samples = status.iter().map(|member| member.samples).sum();
         for epoch in 2..2 + EPOCHS {
-            let begun = Instant::now();
-            wave.train(epoch, &|| false)?;
-            measurement.epochs_s.push(begun.elapsed().as_secs_f64());
+            measurement
+                .epochs_s
+                .push(train(wave.as_mut(), epoch, epoch_s)?);
         }
         let status = wave.status();
         let diverged = status.iter().filter(|member| member.diverged).count();
@@ -131,7 +132,7 @@ impl<'e> OnEngine<'e> {
 }
 
 impl Measure for OnEngine<'_> {
-    fn measure(&mut self, form: Form) -> Result<Measurement, EngineError> {
+    fn measure(&mut self, form: Form, epoch_s: f64) -> Result<Measurement, EngineError> {
         self.take(form);
         let begun = Instant::now();
         let mut measurement = Measurement {
@@ -142,14 +143,29 @@ impl Measure for OnEngine<'_> {
             took_s: 0.0,
             error: None,
         };
-        if let Err(error) = self.timed(&mut measurement) {
+        if let Err(error) = self.timed(&mut measurement, epoch_s) {
             if matches!(error, BenchError::Engine(EngineError::DeviceLost { .. })) {
                 self.engine.recover()?;
             }
-            measurement.error = Some(error.to_string());
+            measurement.error = Some(match error {
+                BenchError::TooSlow { limit_s } => {
+                    format!("one epoch takes more than {limit_s:.2} s")
+                }
+                error => error.to_string(),
+            });
         }
         measurement.took_s = begun.elapsed().as_secs_f64();
         Ok(measurement)
+    }
+}
+
+/// Trains an epoch, and gives the seconds that it took.
+fn train(wave: &mut dyn Running, epoch: u32, limit_s: f64) -> Result<f64, BenchError> {
+    let begun = Instant::now();
+    let too_long = || begun.elapsed().as_secs_f64() > limit_s;
+    match wave.train(epoch, &too_long)? {
+        Progress::Reached => Ok(begun.elapsed().as_secs_f64()),
+        Progress::Paused => Err(BenchError::TooSlow { limit_s }),
     }
 }
 

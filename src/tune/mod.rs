@@ -92,6 +92,15 @@ impl<'e> Tuner<'e> {
         Form::named(&taken.form, self.kind)
     }
 
+    /// Where a form is known to be wrong and none to be right, the first that is not known to be wrong.
+    fn spared(&self, class: &WaveClass) -> Option<Form> {
+        let known = self.known(class);
+        let wrong = |form: &&Form| choice::of(&known, **form).is_some_and(|m| m.error.is_some());
+        let any_wrong = self.forms.iter().any(|form| wrong(&form));
+        let mut forms = self.forms.iter();
+        forms.find(|form| any_wrong && !wrong(form)).copied()
+    }
+
     /// Measures every form of these jobs anew, and has the engine take the fastest.
     ///
     /// # Errors
@@ -138,16 +147,14 @@ impl<'e> Tuner<'e> {
         for job in jobs {
             let mut on_engine = OnEngine::new(self.engine, job)?;
             let (forms, known) = (self.forms_of(&on_engine), self.known(&job.class));
-            if forms
-                .iter()
-                .take(1)
-                .all(|&form| choice::of(&known, form).is_some())
-            {
-                continue;
-            }
             // What would be taken unmeasured says how long the sweep will take.
-            let budget_s = Some(BUDGET_S - spent_s);
-            spent_s += self.extend(&mut on_engine, job, &forms[..1], known, budget_s, tell)?;
+            if forms
+                .first()
+                .is_some_and(|&form| choice::of(&known, form).is_none())
+            {
+                let budget_s = Some(BUDGET_S - spent_s);
+                spent_s += self.extend(&mut on_engine, job, &forms[..1], known, budget_s, tell)?;
+            }
             left.push((job, on_engine, forms));
         }
         if self.expected_s(jobs) < WORTH_TUNING_S {
@@ -204,7 +211,9 @@ impl<'e> Tuner<'e> {
         };
         let found = measure_all(on_engine, forms, known, budget_s, &mut count)?;
         self.changed |= spent_s > 0.0;
-        self.cache.put(&self.key, &job.class, found);
+        if !found.is_empty() {
+            self.cache.put(&self.key, &job.class, found);
+        }
         Ok(spent_s)
     }
 
@@ -212,7 +221,7 @@ impl<'e> Tuner<'e> {
     pub fn take_known(&self, jobs: &[Job<'_>]) {
         let mut tuned = Tuned::default();
         for job in jobs {
-            if let Some(form) = self.chosen(&job.class) {
+            if let Some(form) = self.chosen(&job.class).or_else(|| self.spared(&job.class)) {
                 tuned.set(job.class.clone(), form);
             }
         }

@@ -109,7 +109,7 @@ fn a_wrong_form_is_struck_out_by_name() {
     engine.edit_resident(&job.workload.setup(), |text| {
         text.replace("weight(at), gradient)", "weight(at), 1.01 * gradient)")
     });
-    let wrong = on_engine.measure(resident).unwrap();
+    let wrong = on_engine.measure(resident, 60.0).unwrap();
     let error = wrong.error.clone().unwrap();
     assert!(error.contains("wrong result"), "{error}");
     assert_eq!(wrong.rate(), None);
@@ -119,6 +119,22 @@ fn a_wrong_form_is_struck_out_by_name() {
     cache.put(&key, &job.class, vec![wrong]);
     let tuner = Tuner::new(&engine, cache);
     assert_eq!(tuner.chosen(&job.class), None);
+    let spared = tuner.spared(&job.class).unwrap();
+    assert!(matches!(spared, Form::Layered(_)), "{}", spared.name());
+}
+
+#[test]
+fn a_form_that_takes_many_times_as_long_is_given_up() {
+    let Some(engine) = engine() else { return };
+    let (dataset, splits) = iris();
+    let job = job(&dataset, &splits, 0.0);
+    let mut on_engine = OnEngine::new(&engine, &job).unwrap();
+    let layered = Form::candidates(engine.device().kind, EngineKind::Layered)[0];
+    let given_up = on_engine.measure(layered, 0.0).unwrap();
+    let error = given_up.error.clone().unwrap();
+    assert!(error.contains("one epoch takes more than"), "{error}");
+    assert_eq!(given_up.rate(), None);
+    assert_eq!(on_engine.measure(layered, 60.0).unwrap().error, None);
 }
 
 #[test]

@@ -155,10 +155,7 @@ fn resident(kind: AdapterKind, others: &[Resident]) -> Vec<Form> {
 // All tiles of rows have as many rows as the chosen one: buffers are laid out before a form is chosen.
 
 fn software_layered(kind: AdapterKind) -> Vec<Form> {
-    layered(
-        kind,
-        &[[(32, 32, 8), (32, 64, 8)], [(32, 64, 4), (64, 64, 4)]],
-    )
+    layered(kind, &[[(32, 32, 8), (32, 64, 8)]])
 }
 
 fn software_resident(kind: AdapterKind) -> Vec<Form> {
