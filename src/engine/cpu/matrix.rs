@@ -2,10 +2,9 @@
 
 use std::ops::Range;
 
-use pulp::Arch;
+use pulp::{Arch, Simd, WithSimd};
 
 use super::real::Real;
-use super::simd::dispatch;
 
 /// A dense matrix that is read: `rows` x `columns` values at `row * row_stride + column * column_stride`.
 #[derive(Clone, Copy)]
@@ -106,64 +105,108 @@ impl<'a, T: Real> Matrix<'a, T> {
 
 /// `to = from^T`: `from` is `[rows][columns]`, `to` `[columns][rows]`, both row-major.
 ///
-/// In squares of 4, which the compiler exchanges in registers, and these within bands of 16 columns:
-/// so many lines of the result stay in the nearest cache until they are whole.
-///
 /// # Panics
 /// When the sizes do not fit.
 pub fn transpose(arch: Arch, to: &mut [f32], from: &[f32], columns: usize) {
-    const BAND: usize = 16;
     assert_eq!(to.len(), from.len(), "size of a transposed matrix");
     assert_eq!(from.len() % columns, 0, "whole rows of a matrix");
     let rows = from.len() / columns;
-    dispatch(
-        arch,
-        #[inline(always)]
-        || {
-            for band in (0..columns).step_by(BAND) {
-                let band = band..columns.min(band + BAND);
-                transpose_band(to, from, rows, columns, band);
-            }
-        },
-    );
+    arch.dispatch(Transpose {
+        to,
+        from,
+        rows,
+        columns,
+    });
 }
 
-#[inline(always)]
-fn transpose_band(to: &mut [f32], from: &[f32], rows: usize, columns: usize, band: Range<usize>) {
-    let (whole_rows, whole) = (rows - rows % SIDE, band.end - band.len() % SIDE);
-    for row in (0..whole_rows).step_by(SIDE) {
-        for column in (band.start..whole).step_by(SIDE) {
-            let from = from.as_ptr().wrapping_add(row * columns + column);
-            let to = to.as_mut_ptr().wrapping_add(column * rows + row);
-            // SAFETY: `from` is [rows][columns] and `to` [columns][rows]; the square lies inside.
-            unsafe { transpose_square(to, rows, from, columns) };
-        }
-        for column in whole..band.end {
-            for row in row..row + SIDE {
-                to[column * rows + row] = from[row * columns + column];
+struct Transpose<'p> {
+    to: &'p mut [f32],
+    from: &'p [f32],
+    rows: usize,
+    columns: usize,
+}
+
+impl WithSimd for Transpose<'_> {
+    type Output = ();
+
+    /// In squares, which are exchanged in registers, and these within bands of 16 rows: so rows are
+    /// read on and on, and a line of the result is whole when it is left.
+    #[inline(always)]
+    fn with_simd<S: Simd>(mut self, _: S) {
+        const BAND: usize = 16;
+        for band in (0..self.rows).step_by(BAND) {
+            let band = band..self.rows.min(band + BAND);
+            let mut column = 0;
+            if cfg!(target_arch = "x86_64") && S::F32_LANES >= 8 {
+                column = self.strips::<8>(&band, column);
             }
-        }
-    }
-    for row in whole_rows..rows {
-        for column in band.clone() {
-            to[column * rows + row] = from[row * columns + column];
+            column = self.strips::<4>(&band, column);
+            self.strips::<1>(&band, column);
         }
     }
 }
 
-/// Rows and columns of a square that is exchanged in registers.
-const SIDE: usize = 4;
+impl Transpose<'_> {
+    /// Of these rows, as many strips of `SIDE` columns as there are from this column on; returns the
+    /// next column.
+    #[inline(always)]
+    fn strips<const SIDE: usize>(&mut self, band: &Range<usize>, mut column: usize) -> usize {
+        let (rows, columns) = (self.rows, self.columns);
+        let whole = band.end - band.len() % SIDE;
+        while column + SIDE <= columns {
+            for row in (band.start..whole).step_by(SIDE) {
+                let from = self.from.as_ptr().wrapping_add(row * columns + column);
+                let to = self.to.as_mut_ptr().wrapping_add(column * rows + row);
+                // SAFETY: `from` is [rows][columns] and `to` [columns][rows]; the square lies inside.
+                // Sides of 8 are for processors with AVX, see `with_simd`.
+                unsafe { transpose_square::<SIDE>(to, rows, from, columns) };
+            }
+            for column in column..column + SIDE {
+                for row in whole..band.end {
+                    self.to[column * rows + row] = self.from[row * columns + column];
+                }
+            }
+            column += SIDE;
+        }
+        column
+    }
+}
 
 /// Exchanges rows and columns of a square; `to_stride` and `from_stride` are the values from one of
 /// its rows to the next.
 ///
+/// Where there are instructions for it, by name: of loops the compiler makes single loads and stores.
+///
 /// # Safety
-/// The square lies inside what `from` may read and `to` may write.
+/// The square lies inside what `from` may read and `to` may write. On x86-64 a side of 8 needs AVX.
+#[inline(always)]
+unsafe fn transpose_square<const SIDE: usize>(
+    to: *mut f32,
+    to_stride: usize,
+    from: *const f32,
+    from_stride: usize,
+) {
+    // SAFETY: the caller's.
+    unsafe {
+        #[cfg(target_arch = "x86_64")]
+        match SIDE {
+            8 => return transpose_8(to, to_stride, from, from_stride),
+            4 => return transpose_4(to, to_stride, from, from_stride),
+            _ => {}
+        }
+        for i in 0..SIDE {
+            for j in 0..SIDE {
+                *to.wrapping_add(j * to_stride + i) = *from.wrapping_add(i * from_stride + j);
+            }
+        }
+    }
+}
+
+/// [`transpose_square`] of side 4, which every x86-64 can.
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
-unsafe fn transpose_square(to: *mut f32, to_stride: usize, from: *const f32, from_stride: usize) {
+unsafe fn transpose_4(to: *mut f32, to_stride: usize, from: *const f32, from_stride: usize) {
     use std::arch::x86_64::{_MM_TRANSPOSE4_PS, _mm_loadu_ps, _mm_storeu_ps};
-    // By name: of loops the compiler makes sixteen single loads and stores. Every x86-64 has these.
     // SAFETY: the caller's.
     unsafe {
         let line = |i: usize| _mm_loadu_ps(from.wrapping_add(i * from_stride));
@@ -175,20 +218,38 @@ unsafe fn transpose_square(to: *mut f32, to_stride: usize, from: *const f32, fro
     }
 }
 
-/// Exchanges rows and columns of a square; `to_stride` and `from_stride` are the values from one of
-/// its rows to the next.
-///
-/// # Safety
-/// The square lies inside what `from` may read and `to` may write.
-#[cfg(not(target_arch = "x86_64"))]
+/// [`transpose_square`] of side 8, four columns at a time: the upper halves of the vectors hold rows 4
+/// to 7, so that each half is a square of 4.
+#[cfg(target_arch = "x86_64")]
 #[inline(always)]
-unsafe fn transpose_square(to: *mut f32, to_stride: usize, from: *const f32, from_stride: usize) {
-    for i in 0..SIDE {
-        for j in 0..SIDE {
-            // SAFETY: the caller's.
-            unsafe {
-                *to.wrapping_add(j * to_stride + i) = *from.wrapping_add(i * from_stride + j)
+unsafe fn transpose_8(to: *mut f32, to_stride: usize, from: *const f32, from_stride: usize) {
+    use std::arch::x86_64::{
+        _mm_loadu_ps, _mm256_set_m128, _mm256_shuffle_ps, _mm256_storeu_ps, _mm256_unpackhi_ps,
+        _mm256_unpacklo_ps,
+    };
+    /// The lower two of each four lanes of both vectors, and the upper two.
+    const LOW: i32 = 0b01_00_01_00;
+    const HIGH: i32 = 0b11_10_11_10;
+    for column in [0, 4] {
+        // SAFETY: the caller's.
+        unsafe {
+            let line = |i: usize| {
+                let at = from.wrapping_add(i * from_stride + column);
+                let below = at.wrapping_add(4 * from_stride);
+                _mm256_set_m128(_mm_loadu_ps(below), _mm_loadu_ps(at))
             };
+            let [a, b, c, d] = [line(0), line(1), line(2), line(3)];
+            let (ab, cd) = (_mm256_unpacklo_ps(a, b), _mm256_unpacklo_ps(c, d));
+            let (ab_high, cd_high) = (_mm256_unpackhi_ps(a, b), _mm256_unpackhi_ps(c, d));
+            let lines = [
+                _mm256_shuffle_ps::<LOW>(ab, cd),
+                _mm256_shuffle_ps::<HIGH>(ab, cd),
+                _mm256_shuffle_ps::<LOW>(ab_high, cd_high),
+                _mm256_shuffle_ps::<HIGH>(ab_high, cd_high),
+            ];
+            for (i, line) in lines.into_iter().enumerate() {
+                _mm256_storeu_ps(to.wrapping_add((column + i) * to_stride), line);
+            }
         }
     }
 }

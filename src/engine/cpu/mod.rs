@@ -17,6 +17,7 @@ pub(super) mod dropout;
 mod gather;
 mod matrix;
 mod network;
+mod product;
 mod real;
 mod simd;
 pub(super) mod softmax_cross_entropy;

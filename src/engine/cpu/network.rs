@@ -117,6 +117,8 @@ struct Updating<'p, T> {
 }
 
 impl<T: Real> Finish<T> for Updating<'_, T> {
+    const CONSUMES: bool = true;
+
     #[inline(always)]
     fn finish<L: Lanes<T>>(&mut self, lanes: L, row: usize, gradients: &mut [T]) {
         let (at, moments) = (row * self.outputs, &mut self.moments);
@@ -240,7 +242,8 @@ impl<T: Real> Workspace<T> {
             .saturating_mul(size_of::<T>() as u64)
     }
 
-    /// Gradient of the last batch, in the layout of the parameters.
+    /// Gradients that [`loss_and_gradients`](Self::loss_and_gradients) has left, in the layout of the
+    /// parameters. A step leaves none.
     pub fn gradients(&self) -> &[T] {
         &self.gradients
     }

@@ -5,9 +5,9 @@ use std::ops::{Add, AddAssign, Div, Mul, Neg, Sub, SubAssign};
 
 use pulp::{Arch, Simd, WithSimd};
 
-use super::matrix::{Matrix, gemm_product, transpose};
+use super::matrix::{Matrix, gemm_product};
+use super::product::fastest_product;
 use super::simd::{Finish, OneByOne, Shared, Workers};
-use super::tile_product::{self, TileProduct};
 use super::vectors::Vectors;
 
 /// A floating-point type that a network can be trained in.
@@ -75,10 +75,11 @@ pub trait Real:
     /// When the shapes do not fit.
     fn product(arch: Arch, out: &mut [Self], a: Matrix<'_, Self>, b: Matrix<'_, Self>);
     /// `out = a b + bias`, where `bias` is added to each row if it is not empty, by what is fastest
-    /// for the type and the shapes. Each block of whole rows is handed
-    /// to `finish` with the number of its first row as soon as it is there, while it is still in the
-    /// nearest cache; into how many blocks a product falls must not matter. `packed` is room for another layout of `b`; it grows
-    /// when that is first needed.
+    /// for the type and the shapes. Each block of whole rows is handed to `finish` with the number of
+    /// its first row as soon as it is there, while it is still in the nearest cache; into how many
+    /// blocks a product falls must not matter. If `finish` consumes them (`Finish::CONSUMES`), what
+    /// `out` holds afterwards means nothing. `packed` is room for other layouts; it grows when that
+    /// is first needed.
     fn product_then(
         workers: Workers,
         out: &mut [Self],
@@ -241,29 +242,7 @@ impl Real for f32 {
         packed: &mut Vec<Self>,
         finish: impl Shared<Self>,
     ) {
-        let arch = workers.arch;
-        if !tile_product::suits(&b) {
-            gemm_product(out, a, b);
-            add_to_rows(out, bias);
-            return Self::pass(arch, out, finish);
-        }
-        let b = if b.column_stride() == 1 {
-            b
-        } else {
-            let values = b.values();
-            packed.resize(packed.len().max(values.len()), 0.0);
-            let packed = &mut packed[..values.len()];
-            transpose(arch, packed, values, b.rows());
-            Matrix::new(packed, b.rows(), b.columns())
-        };
-        let product = TileProduct {
-            out,
-            a,
-            b,
-            bias,
-            finish,
-        };
-        product.compute(workers);
+        fastest_product(workers, out, a, b, bias, packed, finish);
     }
     fn pass(arch: Arch, values: &mut [Self], finish: impl Finish<Self>) {
         arch.dispatch(Pass { values, finish });
@@ -271,7 +250,7 @@ impl Real for f32 {
 }
 
 /// Adds the bias to each row; without one, nothing.
-fn add_to_rows<T: Real>(values: &mut [T], bias: &[T]) {
+pub fn add_to_rows<T: Real>(values: &mut [T], bias: &[T]) {
     if !bias.is_empty() {
         for row in values.chunks_exact_mut(bias.len()) {
             for (value, &bias) in row.iter_mut().zip(bias) {

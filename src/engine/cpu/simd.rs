@@ -194,6 +194,8 @@ pub fn same_length<T>(values: &[&mut [T]], inputs: &[&[T]]) -> usize {
 ///
 /// The block's rows may be all of them or a few: a result must not depend on it.
 pub trait Finish<T> {
+    /// Nobody reads the values once they were taken: those of all blocks may take one place.
+    const CONSUMES: bool = false;
     /// Takes a block of whole rows, of which `row` is the first.
     fn finish<L: Lanes<T>>(&mut self, lanes: L, row: usize, values: &mut [T]);
 }

@@ -22,7 +22,8 @@ pub fn suits(b: &Matrix<'_, f32>) -> bool {
 }
 
 /// `out = a b + bias`, row-major `[a.rows][b.columns]`, overwritten; each block of whole rows is
-/// handed to `finish` as soon as it is there.
+/// handed to `finish` as soon as it is there. Where that [consumes](Finish::CONSUMES) them, `out` is
+/// room for the blocks, and what it holds afterwards means nothing.
 pub struct TileProduct<'p, F> {
     /// `[a.rows][b.columns]`.
     pub out: &'p mut [f32],
@@ -104,9 +105,13 @@ impl<F: Finish<f32>> WithSimd for TileProduct<'_, F> {
         let columns = b.columns();
         // As many rows at a time as leave both their values and what is done to them in the nearest
         // cache; of whole vectors, where passes over values are at their best.
-        let lines = (BLOCK / columns.max(1)).next_multiple_of(S::F32_LANES);
-        for (block, values) in out.chunks_mut((lines * columns).max(1)).enumerate() {
-            let row = block * lines;
+        let most = (BLOCK / columns.max(1)).max(1);
+        let most = most.next_multiple_of(S::F32_LANES);
+        for row in (0..a.rows()).step_by(most) {
+            let rows = most.min(a.rows() - row);
+            // Blocks that nobody reads again take each other's place, and so stay in that cache.
+            let at = if F::CONSUMES { 0 } else { row * columns };
+            let values = &mut out[at..at + rows * columns];
             // A function of its own: all products share it, whatever they do behind it.
             simd.vectorize(Block {
                 out: values.as_mut_ptr(),
@@ -118,7 +123,7 @@ impl<F: Finish<f32>> WithSimd for TileProduct<'_, F> {
                 columns,
                 b_stride: b.row_stride(),
                 depth: b.rows(),
-                rows: values.len() / columns,
+                rows,
             });
             finish.finish(Vectors(simd), row, values);
         }
@@ -126,7 +131,7 @@ impl<F: Finish<f32>> WithSimd for TileProduct<'_, F> {
 }
 
 /// Values of a block.
-const BLOCK: usize = 1024;
+const BLOCK: usize = 4096;
 
 /// Neighbouring rows of the result.
 #[derive(Clone, Copy)]
@@ -169,9 +174,10 @@ impl WithSimd for Block {
         let most = if self.columns <= S::F32_LANES { 12 } else { 6 };
         // As even as possible, so that no last tile has too few.
         let count = self.rows.div_ceil(most);
+        let (least, longer) = (self.rows / count, self.rows % count);
         let mut row = 0;
         for tile in 0..count {
-            let rows = self.rows / count + usize::from(tile < self.rows % count);
+            let rows = least + usize::from(tile < longer);
             let tiles = Self {
                 out: self.out.wrapping_add(row * self.columns),
                 a: self.a.wrapping_add(row * self.row_stride),
@@ -383,6 +389,40 @@ mod tests {
             let (first, second) = self.0.split_at_mut(rows);
             (Seen(first, self.1), Seen(second, self.1))
         }
+    }
+
+    /// Takes the values away; `.0` is where they go, `.1` how many there are a row.
+    struct Taken<'t>(&'t mut [f32], usize);
+
+    impl Finish<f32> for Taken<'_> {
+        const CONSUMES: bool = true;
+
+        fn finish<L: Lanes<f32>>(&mut self, _: L, row: usize, values: &mut [f32]) {
+            self.0[row * self.1..][..values.len()].copy_from_slice(values);
+        }
+    }
+
+    #[test]
+    fn values_that_are_consumed_are_the_same_and_take_one_place() {
+        let (rows, depth, columns) = (333, 5, 40);
+        let (a, b) = (values(rows * depth, 5), values(depth * columns, 9));
+        let (a, b) = (
+            Matrix::new(&a, rows, depth),
+            Matrix::new(&b, depth, columns),
+        );
+        let mut expected = vec![0.0; rows * columns];
+        multiply(&mut expected, a, b);
+        let (mut out, mut taken) = (vec![f32::NAN; rows * columns], vec![0.0; rows * columns]);
+        pulp::Arch::new().dispatch(TileProduct {
+            out: &mut out,
+            a,
+            b,
+            bias: &[],
+            finish: Taken(&mut taken, columns),
+        });
+        assert_eq!(taken, expected);
+        let untouched = out.iter().filter(|value| value.is_nan()).count();
+        assert!(untouched >= out.len() / 2, "{untouched} of {}", out.len());
     }
 
     #[test]

@@ -52,6 +52,8 @@ pub fn moments_of<T>(moments: &mut [Vec<T>], part: Range<usize>) -> Moments<'_, 
 }
 
 /// The update of one step, with what all parameters share computed once.
+///
+/// Rates are held with a minus sign, so that a parameter moves by one `times_plus`.
 #[derive(Clone, Copy)]
 pub enum Update<T> {
     Sgd(T),
@@ -66,9 +68,9 @@ impl<T: Real> Update<T> {
     pub fn new(optimizer: &Optimizer, learning_rate: f64, step: u64) -> Self {
         let number = T::from_f64;
         match *optimizer {
-            Optimizer::Sgd { momentum: 0.0, .. } => Self::Sgd(number(learning_rate)),
+            Optimizer::Sgd { momentum: 0.0, .. } => Self::Sgd(number(-learning_rate)),
             Optimizer::Sgd { momentum, nesterov } => Self::SgdMomentum(MomentumFactors {
-                rate: number(learning_rate),
+                minus_rate: number(-learning_rate),
                 momentum: number(momentum),
                 nesterov,
             }),
@@ -115,9 +117,9 @@ impl<T: Real> Update<T> {
         let part = at..at + gradients.len();
         let p = &mut parameters[part.clone()];
         match (self, moments) {
-            (Self::Sgd(rate), _) => {
-                let rate = lanes.splat(*rate);
-                lanes.each([p], [gradients], |[p], [g]| [p - rate * g]);
+            (Self::Sgd(minus_rate), _) => {
+                let minus_rate = lanes.splat(*minus_rate);
+                lanes.each([p], [gradients], |[p], [g]| [g.times_plus(minus_rate, p)]);
             }
             (Self::SgdMomentum(factors), [velocity, _]) => {
                 let values = [p, &mut velocity[part]];
@@ -159,7 +161,7 @@ impl<T: Real> Finish<T> for Whole<'_, T> {
 /// SGD's factors with momentum.
 #[derive(Clone, Copy)]
 pub struct MomentumFactors<T> {
-    rate: T,
+    minus_rate: T,
     momentum: T,
     nesterov: bool,
 }
@@ -168,7 +170,7 @@ impl<T: Copy> MomentumFactors<T> {
     #[inline(always)]
     fn splat<L: Lanes<T>>(&self, lanes: L) -> MomentumFactors<L::Value> {
         MomentumFactors {
-            rate: lanes.splat(self.rate),
+            minus_rate: lanes.splat(self.minus_rate),
             momentum: lanes.splat(self.momentum),
             nesterov: self.nesterov,
         }
@@ -187,35 +189,31 @@ impl<V: Value> MomentumFactors<V> {
             } else {
                 v
             };
-            [p - self.rate * direction, v]
+            [direction.times_plus(self.minus_rate, p), v]
         }
     }
 }
 
-/// Adam's factors of one step: `p -= step_size * m / (sqrt(v) + epsilon)`, where bias corrections
+/// Adam's factors of one step: `p -= step_size * (m / (sqrt(v) + epsilon))`, where bias corrections
 /// are already in `step_size` and `epsilon`. Computed in f64, since 1 - beta^step cancels.
 #[derive(Clone, Copy)]
 pub struct AdamFactors<T> {
     one_minus_beta_1: T,
     beta_2: T,
     one_minus_beta_2: T,
-    step_size: T,
+    minus_step_size: T,
     epsilon: T,
 }
 
 impl<T: Real> AdamFactors<T> {
     fn new(learning_rate: f64, beta_1: f64, beta_2: f64, epsilon: f64, step: u64) -> Self {
-        let power = |beta: f64| match i32::try_from(step) {
-            Ok(step) => beta.powi(step),
-            Err(_) => beta.powf(step as f64),
-        };
-        let correction_1 = 1.0 - power(beta_1);
-        let root_correction_2 = (1.0 - power(beta_2)).sqrt();
+        let correction_1 = 1.0 - power(beta_1, step);
+        let root_correction_2 = (1.0 - power(beta_2, step)).sqrt();
         Self {
             one_minus_beta_1: T::from_f64(1.0 - beta_1),
             beta_2: T::from_f64(beta_2),
             one_minus_beta_2: T::from_f64(1.0 - beta_2),
-            step_size: T::from_f64(learning_rate * root_correction_2 / correction_1),
+            minus_step_size: T::from_f64(-learning_rate * root_correction_2 / correction_1),
             epsilon: T::from_f64(epsilon * root_correction_2),
         }
     }
@@ -228,7 +226,7 @@ impl<T: Copy> AdamFactors<T> {
             one_minus_beta_1: lanes.splat(self.one_minus_beta_1),
             beta_2: lanes.splat(self.beta_2),
             one_minus_beta_2: lanes.splat(self.one_minus_beta_2),
-            step_size: lanes.splat(self.step_size),
+            minus_step_size: lanes.splat(self.minus_step_size),
             epsilon: lanes.splat(self.epsilon),
         }
     }
@@ -243,16 +241,27 @@ impl<V: Value> AdamFactors<V> {
             let m = (g - m).times_plus(self.one_minus_beta_1, m).flushed();
             let new = self.one_minus_beta_2 * g.squared();
             let v = self.beta_2.times_plus(v, new).flushed();
-            let p = p - self.step_size * m / (v.root() + self.epsilon);
-            [p, m, v]
+            let scaled = m / (v.root() + self.epsilon);
+            [scaled.times_plus(self.minus_step_size, p), m, v]
         }
+    }
+}
+
+/// beta^step, or 0 where it is nothing beside 1.
+fn power(beta: f64, step: u64) -> f64 {
+    // beta^step <= e^-((1 - beta) step), and that is below 2^-54 then.
+    let negligible = (1.0 - beta) * step as f64 > 38.0;
+    match i32::try_from(step) {
+        _ if negligible => 0.0,
+        Ok(step) => beta.powi(step),
+        Err(_) => beta.powf(step as f64),
     }
 }
 
 /// RMSprop's factors. 1 - rho is taken in f64: in f32 it would lose two digits.
 #[derive(Clone, Copy)]
 pub struct RmspropFactors<T> {
-    rate: T,
+    minus_rate: T,
     rho: T,
     one_minus_rho: T,
     epsilon: T,
@@ -261,7 +270,7 @@ pub struct RmspropFactors<T> {
 impl<T: Real> RmspropFactors<T> {
     fn new(learning_rate: f64, rho: f64, epsilon: f64) -> Self {
         Self {
-            rate: T::from_f64(learning_rate),
+            minus_rate: T::from_f64(-learning_rate),
             rho: T::from_f64(rho),
             one_minus_rho: T::from_f64(1.0 - rho),
             epsilon: T::from_f64(epsilon),
@@ -273,7 +282,7 @@ impl<T: Copy> RmspropFactors<T> {
     #[inline(always)]
     fn splat<L: Lanes<T>>(&self, lanes: L) -> RmspropFactors<L::Value> {
         RmspropFactors {
-            rate: lanes.splat(self.rate),
+            minus_rate: lanes.splat(self.minus_rate),
             rho: lanes.splat(self.rho),
             one_minus_rho: lanes.splat(self.one_minus_rho),
             epsilon: lanes.splat(self.epsilon),
@@ -288,7 +297,8 @@ impl<V: Value> RmspropFactors<V> {
         #[inline(always)]
         move |[p, s], [g]| {
             let s = self.square(s, g);
-            [p - self.rate * g / (s.root() + self.epsilon), s]
+            let scaled = g / (s.root() + self.epsilon);
+            [scaled.times_plus(self.minus_rate, p), s]
         }
     }
 
@@ -300,7 +310,7 @@ impl<V: Value> RmspropFactors<V> {
             let s = self.square(s, g);
             let scaled = g / (s.root() + self.epsilon);
             let v = momentum.times_plus(v, scaled).flushed();
-            [p - self.rate * v, s, v]
+            [v.times_plus(self.minus_rate, p), s, v]
         }
     }
 
@@ -308,5 +318,22 @@ impl<V: Value> RmspropFactors<V> {
     fn square(self, s: V, g: V) -> V {
         let new = self.one_minus_rho * g.squared();
         self.rho.times_plus(s, new).flushed()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn powers_that_are_left_out_change_no_bias_correction() {
+        for beta in [0.0_f64, 0.3, 0.9, 0.99, 0.999, 0.9999] {
+            let negligible = (38.0 / (1.0 - beta)) as u64;
+            for step in (1..100).chain(negligible - 20..negligible + 20) {
+                let expected = 1.0 - beta.powi(i32::try_from(step).unwrap());
+                assert_eq!(1.0 - power(beta, step), expected, "{beta}^{step}");
+            }
+            assert_eq!(power(beta, negligible + 20), 0.0, "{beta}");
+        }
     }
 }

@@ -52,7 +52,7 @@ impl<S: Simd> Lanes<f32> for Vectors<S> {
         share: f32,
         mut each: impl FnMut((f32, f32)),
     ) {
-        const ROWS: usize = 4;
+        const ROWS: usize = 8;
         let count = same_length(&[out], &[rows]) / classes;
         let mut row = 0;
         if classes <= S::F32_LANES {

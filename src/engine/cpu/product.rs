@@ -1,0 +1,129 @@
+//! Products in f32, each by what is fastest for their shapes.
+
+use super::matrix::{Matrix, gemm_product, transpose};
+use super::real::{Real, add_to_rows};
+use super::simd::{Shared, Workers};
+use super::tile_product::{self, TileProduct};
+
+/// [`Real::product_then`] of f32.
+///
+/// # Panics
+/// When the shapes do not fit.
+pub fn fastest_product(
+    workers: Workers,
+    out: &mut [f32],
+    a: Matrix<'_, f32>,
+    b: Matrix<'_, f32>,
+    bias: &[f32],
+    packed: &mut Vec<f32>,
+    finish: impl Shared<f32>,
+) {
+    let arch = workers.arch;
+    if exchanging_pays(&a, &b) {
+        exchanged_product(workers, out, a, b, packed);
+        add_to_rows(out, bias);
+        return f32::pass(arch, out, finish);
+    }
+    if !tile_product::suits(&b) {
+        gemm_product(out, a, b);
+        add_to_rows(out, bias);
+        return f32::pass(arch, out, finish);
+    }
+    let b = if b.column_stride() == 1 {
+        b
+    } else {
+        let values = b.values();
+        let packed = room(packed, values.len());
+        transpose(arch, packed, values, b.rows());
+        Matrix::new(packed, b.rows(), b.columns())
+    };
+    let product = TileProduct {
+        out,
+        a,
+        b,
+        bias,
+        finish,
+    };
+    product.compute(workers);
+}
+
+/// Whether a product of row-major `a` and column-major `b` is better computed as `(b^T a^T)^T`, which
+/// transposes `a` and the result in place of `b`.
+fn exchanging_pays(a: &Matrix<'_, f32>, b: &Matrix<'_, f32>) -> bool {
+    let transposed = a.rows() * (a.columns() + b.columns());
+    a.column_stride() == 1 && b.column_stride() != 1 && transposed < b.values().len()
+}
+
+/// `out = (b^T a^T)^T`: every value is the same chain as in `a b`. `packed` is room for the sides that
+/// are transposed.
+fn exchanged_product(
+    workers: Workers,
+    out: &mut [f32],
+    a: Matrix<'_, f32>,
+    b: Matrix<'_, f32>,
+    packed: &mut Vec<f32>,
+) {
+    let (arch, depth) = (workers.arch, a.columns());
+    let (right, result) = room(packed, a.values().len() + out.len()).split_at_mut(a.values().len());
+    transpose(arch, right, a.values(), depth);
+    let product = TileProduct {
+        out: result,
+        a: b.transposed(),
+        b: Matrix::new(right, depth, a.rows()),
+        bias: &[],
+        finish: (),
+    };
+    product.compute(workers);
+    transpose(arch, out, result, a.rows());
+}
+
+/// So many values of scratch, which grows when that is first needed.
+fn room(scratch: &mut Vec<f32>, values: usize) -> &mut [f32] {
+    scratch.resize(scratch.len().max(values), 0.0);
+    &mut scratch[..values]
+}
+
+#[cfg(test)]
+mod tests {
+    use pulp::Arch;
+
+    use super::*;
+
+    fn values(count: usize, seed: usize) -> Vec<f32> {
+        let value = |i: usize| ((i * 7919 + seed) % 211) as f32 / 57.0 - 1.7;
+        (0..count).map(value).collect()
+    }
+
+    #[test]
+    fn a_transposed_right_side_gives_the_bits_of_a_row_major_one() {
+        let mut exchanged = 0;
+        for (rows, depth, columns) in [
+            (1, 3, 2),
+            (1, 40, 50),
+            (5, 33, 47),
+            (32, 10, 64),
+            (30, 65, 96),
+            (32, 128, 128),
+            (128, 128, 128),
+            (7, 130, 200),
+        ] {
+            let (a, weights) = (values(rows * depth, 3), values(columns * depth, 11));
+            let mut row_major = vec![f32::NAN; weights.len()];
+            transpose(Arch::new(), &mut row_major, &weights, depth);
+            let a = Matrix::new(&a, rows, depth);
+            let b = Matrix::new(&weights, columns, depth).transposed();
+            exchanged += usize::from(exchanging_pays(&a, &b));
+            let (mut actual, mut expected) =
+                (vec![f32::NAN; rows * columns], vec![0.0; rows * columns]);
+            f32::product(Arch::new(), &mut actual, a, b);
+            f32::product(
+                Arch::new(),
+                &mut expected,
+                a,
+                Matrix::new(&row_major, depth, columns),
+            );
+            assert_eq!(actual, expected, "{rows}x{depth}x{columns}");
+        }
+        assert_eq!(exchanged, 6, "shapes of both kinds");
+    }
+}
