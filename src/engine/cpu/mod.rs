@@ -9,6 +9,7 @@
 pub(super) mod activation;
 pub(super) mod batch_norm_backward;
 pub(super) mod batch_norm_forward;
+mod behind;
 pub(super) mod dense_backward_input;
 pub(super) mod dense_backward_weights;
 pub(super) mod dense_forward;
@@ -23,6 +24,7 @@ mod simd;
 pub(super) mod softmax_cross_entropy;
 mod tile_product;
 pub(super) mod update;
+mod vector;
 mod vectors;
 mod wave;
 

@@ -7,15 +7,16 @@ use pulp::Arch;
 use super::activation::{ActivationBackward, bias_activation};
 use super::batch_norm_backward::batch_norm_backward;
 use super::batch_norm_forward::{BatchNorm, batch_norm_evaluate, batch_norm_forward};
+use super::behind::{InputGradient, Updating};
 use super::dense_backward_input::dense_backward_input_then;
 use super::dense_backward_weights::{dense_backward_weights, dense_backward_weights_then};
 use super::dense_forward::{dense_bias_forward, dense_forward};
-use super::dropout::{Dropout, Dropped, dropout_backward, dropout_forward};
+use super::dropout::{Dropout, Dropped, dropout_forward};
 use super::gather::ScaledFeatures;
 use super::real::Real;
-use super::simd::{Finish, Lanes, Shared, Workers};
+use super::simd::Workers;
 use super::softmax_cross_entropy::{cross_entropy, softmax_cross_entropy_to};
-use super::update::{Moments, Update, moments_of};
+use super::update::{Update, moments_of};
 use crate::engine::Evaluation;
 use crate::train::{Activation, DenseLayer, Hyperparameters, Shape};
 
@@ -105,76 +106,6 @@ impl<T: Real> Target<'_, T> {
     }
 }
 
-/// Applies gradients that are there to a part of a network.
-struct Updating<'p, T> {
-    update: Update<T>,
-    /// Those that the gradients are of.
-    parameters: &'p mut [T],
-    /// Theirs.
-    moments: Moments<'p, T>,
-    /// Values a row of the gradients.
-    outputs: usize,
-}
-
-impl<T: Real> Finish<T> for Updating<'_, T> {
-    const CONSUMES: bool = true;
-
-    #[inline(always)]
-    fn finish<L: Lanes<T>>(&mut self, lanes: L, row: usize, gradients: &mut [T]) {
-        let (at, moments) = (row * self.outputs, &mut self.moments);
-        self.update
-            .apply(lanes, at, self.parameters, gradients, moments);
-    }
-}
-
-impl<T: Real> Shared<T> for Updating<'_, T> {
-    fn split(self, rows: usize) -> (Self, Self) {
-        let at = rows * self.outputs;
-        let (parameters, parameters_behind) = self.parameters.split_at_mut(at);
-        let [a, b] = self.moments.map(|m| m.split_at_mut(at.min(m.len())));
-        let first = Self {
-            parameters,
-            moments: [a.0, b.0],
-            ..self
-        };
-        let second = Self {
-            parameters: parameters_behind,
-            moments: [a.1, b.1],
-            ..self
-        };
-        (first, second)
-    }
-}
-
-/// From the gradient of a hidden layer's output to that of its values before the activation.
-struct InputGradient<'p, T> {
-    /// Dropout's factors, `[rows][outputs]`, where there is dropout.
-    factors: Option<&'p [T]>,
-    activation: ActivationBackward<'p, T>,
-}
-
-impl<T: Real> Finish<T> for InputGradient<'_, T> {
-    #[inline(always)]
-    fn finish<L: Lanes<T>>(&mut self, lanes: L, row: usize, dh: &mut [T]) {
-        if let Some(factors) = self.factors {
-            let at = row * self.activation.outputs;
-            dropout_backward(lanes, dh, &factors[at..at + dh.len()]);
-        }
-        self.activation.finish(lanes, row, dh);
-    }
-}
-
-impl<T: Real> Shared<T> for InputGradient<'_, T> {
-    fn split(self, rows: usize) -> (Self, Self) {
-        let at = rows * self.activation.outputs;
-        let behind = Self {
-            factors: self.factors.map(|factors| &factors[at..]),
-            activation: self.activation.behind(rows),
-        };
-        (self, behind)
-    }
-}
-
 /// Scratch of one thread: activations, gradients, and nothing that outlives a step.
 pub struct Workspace<T> {
     workers: Workers,
@@ -222,6 +153,13 @@ impl<T: Real> Workspace<T> {
     /// depends on it.
     pub fn share(&mut self, threads: usize) {
         self.workers.threads = threads;
+    }
+
+    /// The same scratch at another SIMD level.
+    #[cfg(test)]
+    pub fn at_level(mut self, arch: Arch) -> Self {
+        self.workers.arch = arch;
+        self
     }
 
     /// Bytes that such scratch takes; dropout is assumed.
@@ -311,7 +249,8 @@ impl<T: Real> Workspace<T> {
         bias_activation(arch, z, &parameters[layer.beta.clone()], activation);
     }
 
-    /// Gradients of all parameters, from the logits' gradient in `dy`; those of a network to be updated are applied as soon as they are there.
+    /// Gradients of all parameters, from the logits' gradient in `dy`; those of a network to be updated
+    /// are applied as soon as they are there.
     fn backward(
         &mut self,
         mut target: Target<'_, T>,

@@ -13,6 +13,7 @@ use crate::train::{Activation, Optimizer, Shape};
 mod members;
 mod regularised;
 mod resynchronised;
+mod simd_levels;
 
 use regularised::check_trajectories;
 

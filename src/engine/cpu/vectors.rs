@@ -3,12 +3,11 @@
 //! Closures given to a pass are `#[inline(always)]` where they are more than an operation or two: one
 //! that is left out of line is compiled for the least level.
 
-use std::ops::{Add, Div, Mul, Sub};
-
 use pulp::{MemMask, Simd};
 
-use super::real::{LEAST_MOMENT, ROOT_OF_LEAST_MOMENT, Real, exp};
+use super::real::Real;
 use super::simd::{Lanes, Value, same_length};
+use super::vector::Vector;
 
 /// Vectors of f32, the last one masked.
 #[derive(Clone, Copy)]
@@ -52,18 +51,11 @@ impl<S: Simd> Lanes<f32> for Vectors<S> {
         share: f32,
         mut each: impl FnMut((f32, f32)),
     ) {
-        const ROWS: usize = 8;
         let count = same_length(&[out], &[rows]) / classes;
         let mut row = 0;
         if classes <= S::F32_LANES {
-            while row + ROWS <= count {
-                let range = row * classes..(row + ROWS) * classes;
-                let (out, rows) = (&mut out[range.clone()], &rows[range]);
-                for of_row in self.softmax_in_registers::<ROWS>(out, rows, classes, share) {
-                    each(of_row);
-                }
-                row += ROWS;
-            }
+            row = self.softmax_of_rows::<8>(row, out, rows, classes, share, &mut each);
+            row = self.softmax_of_rows::<1>(row, out, rows, classes, share, &mut each);
         }
         for row in row..count {
             let range = row * classes..(row + 1) * classes;
@@ -81,6 +73,7 @@ impl<S: Simd> Lanes<f32> for Vectors<S> {
             self.splat(0.0),
             #[inline(always)]
             |sums, v| sums + (v - tops).exp(),
+            |a, b| a + b,
         );
         (top, simd.reduce_sum_f32s(sums.1[0]))
     }
@@ -104,6 +97,29 @@ impl<S: Simd> Lanes<f32> for Vectors<S> {
 }
 
 impl<S: Simd> Vectors<S> {
+    /// Softmax of rows that are not longer than a vector, from this one on, as long as there are `ROWS`
+    /// together; returns the next row.
+    #[inline(always)]
+    fn softmax_of_rows<const ROWS: usize>(
+        self,
+        mut row: usize,
+        out: &mut [f32],
+        rows: &[f32],
+        classes: usize,
+        share: f32,
+        each: &mut impl FnMut((f32, f32)),
+    ) -> usize {
+        while (row + ROWS) * classes <= rows.len() {
+            let range = row * classes..(row + ROWS) * classes;
+            let (out, rows) = (&mut out[range.clone()], &rows[range]);
+            for of_row in self.softmax_in_registers::<ROWS>(out, rows, classes, share) {
+                each(of_row);
+            }
+            row += ROWS;
+        }
+        row
+    }
+
     /// Softmax of `ROWS` rows that are not longer than a vector: what is loaded right after it was
     /// stored with a mask would have to wait.
     #[inline(always)]
@@ -226,7 +242,8 @@ impl<S: Simd> Vectors<S> {
         }
     }
 
-    /// Lane by lane; `fill` stands for values behind the last.
+    /// Folds vector after vector, lane by lane, as if vectors had [`WIDEST`] lanes, and then halves upon
+    /// halves: to the same bits at every SIMD level. `fill` stands for values behind the last.
     #[inline(always)]
     fn fold(
         self,
@@ -234,33 +251,51 @@ impl<S: Simd> Vectors<S> {
         fill: f32,
         first: Vector<S>,
         f: impl Fn(Vector<S>, Vector<S>) -> Vector<S>,
+        merge: impl Fn(Vector<S>, Vector<S>) -> Vector<S>,
     ) -> Vector<S> {
-        let (mut folded, mut at) = (first, 0);
-        while at < values.len() {
-            let from = values.as_ptr().wrapping_add(at);
-            // SAFETY: so many values lie behind `at`.
-            folded = f(folded, unsafe { self.load(from, values.len() - at, fill) });
-            at += S::F32_LANES;
+        let lanes = S::F32_LANES;
+        let mut parts = [first; WIDEST];
+        for widest in (0..values.len()).step_by(WIDEST) {
+            // As often for every number of values: so the parts can be registers.
+            for (i, part) in parts.iter_mut().take(WIDEST / lanes).enumerate() {
+                let at = widest + i * lanes;
+                if at < values.len() {
+                    let from = values.as_ptr().wrapping_add(at);
+                    // SAFETY: so many values lie behind `at`.
+                    let next = unsafe { self.load(from, values.len() - at, fill) };
+                    *part = f(*part, next);
+                }
+            }
         }
-        folded
+        let mut count = WIDEST / lanes;
+        while count > 1 {
+            count /= 2;
+            for part in 0..count {
+                parts[part] = merge(parts[part], parts[part + count]);
+            }
+        }
+        parts[0]
     }
 
     #[inline(always)]
     fn largest(self, values: &[f32]) -> f32 {
         assert!(!values.is_empty(), "the largest of no values");
         let (simd, lowest) = (self.0, f32::NEG_INFINITY);
-        let lanes = self.fold(values, lowest, self.splat(lowest), |a, b| {
-            Vector(simd, [simd.max_f32s(a.1[0], b.1[0])])
-        });
+        let larger = |a: Vector<S>, b: Vector<S>| Vector(simd, [simd.max_f32s(a.1[0], b.1[0])]);
+        let lanes = self.fold(values, lowest, self.splat(lowest), larger, larger);
         simd.reduce_max_f32s(lanes.1[0])
     }
 
     #[inline(always)]
     fn sum(self, values: &[f32]) -> f32 {
-        let lanes = self.fold(values, 0.0, self.splat(0.0), |a, b| a + b);
+        let add = |a, b| a + b;
+        let lanes = self.fold(values, 0.0, self.splat(0.0), add, add);
         self.0.reduce_sum_f32s(lanes.1[0])
     }
 }
+
+/// Lanes of the widest vectors there are.
+const WIDEST: usize = 16;
 
 /// The first `lanes` lanes of a vector.
 ///
@@ -270,137 +305,6 @@ impl<S: Simd> Vectors<S> {
 pub fn mask<S: Simd>(simd: S, lanes: usize) -> MemMask<S::m32s> {
     let lanes = u32::try_from(lanes).expect("a vector has few lanes");
     MemMask::new(simd.mask_between_m32s(0, lanes).mask())
-}
-
-/// Vectors of f32, with the level that computes on them. Of several the operations alternate, so that
-/// one need not wait for another's result.
-#[derive(Clone, Copy)]
-pub struct Vector<S: Simd, const W: usize = 1>(S, [S::f32s; W]);
-
-macro_rules! operation {
-    ($trait:ident, $method:ident, $by:ident) => {
-        impl<S: Simd, const W: usize> $trait for Vector<S, W> {
-            type Output = Self;
-            #[inline(always)]
-            fn $method(mut self, other: Self) -> Self {
-                for w in 0..W {
-                    self.1[w] = self.0.$by(self.1[w], other.1[w]);
-                }
-                self
-            }
-        }
-    };
-}
-
-operation!(Add, add, add_f32s);
-operation!(Sub, sub, sub_f32s);
-operation!(Mul, mul, mul_f32s);
-operation!(Div, div, div_f32s);
-
-impl<S: Simd, const W: usize> Vector<S, W> {
-    #[inline(always)]
-    fn splat(self, value: f32) -> Self {
-        Self(self.0, [self.0.splat_f32s(value); W])
-    }
-
-    /// `if a < b { yes } else { no }`.
-    #[inline(always)]
-    fn if_less(a: Self, b: Self, yes: Self, mut no: Self) -> Self {
-        for w in 0..W {
-            let less = a.0.less_than_f32s(a.1[w], b.1[w]);
-            no.1[w] = a.0.select_f32s(less, yes.1[w], no.1[w]);
-        }
-        no
-    }
-
-    /// [`exp_f32`](super::real::exp_f32), operation by operation.
-    #[inline(always)]
-    fn exp(self) -> Self {
-        let number = |value: f32| self.splat(value);
-        let clamped = Self::if_less(number(exp::HIGHEST), self, number(exp::HIGHEST), self);
-        let lowest = number(exp::LOWEST);
-        let clamped = Self::if_less(clamped, lowest, lowest, clamped);
-        let shifted = clamped * number(std::f32::consts::LOG2_E) + number(exp::ROUND);
-        let n = shifted - number(exp::ROUND);
-        let r = clamped - n * number(exp::LN_2_HIGH) - n * number(exp::LN_2_LOW);
-        let mut p = number(exp::POLYNOMIAL[0]);
-        for &coefficient in &exp::POLYNOMIAL[1..] {
-            p = p * r + number(coefficient);
-        }
-        let mantissa = p * r * r + r + number(1.0);
-        let value = mantissa * shifted.power_of_2();
-        Self::if_less(self, lowest, number(0.0), value)
-    }
-
-    /// 2^n of `n + exp::ROUND`.
-    #[inline(always)]
-    fn power_of_2(mut self) -> Self {
-        let simd = self.0;
-        let bias = simd.splat_u32s(127_u32.wrapping_sub(exp::ROUND.to_bits()));
-        for vector in &mut self.1 {
-            let exponent = simd.add_u32s(simd.transmute_u32s_f32s(*vector), bias);
-            let exponent = simd.wrapping_dyn_shl_u32s(exponent, simd.splat_u32s(23));
-            *vector = simd.transmute_f32s_u32s(exponent);
-        }
-        self
-    }
-}
-
-impl<S: Simd, const W: usize> Value for Vector<S, W> {
-    #[inline(always)]
-    fn times_plus(mut self, factor: Self, term: Self) -> Self {
-        for w in 0..W {
-            self.1[w] = self.0.mul_add_e_f32s(self.1[w], factor.1[w], term.1[w]);
-        }
-        self
-    }
-    #[inline(always)]
-    fn root(mut self) -> Self {
-        for vector in &mut self.1 {
-            *vector = self.0.sqrt_f32s(*vector);
-        }
-        self
-    }
-    #[inline(always)]
-    fn squared(self) -> Self {
-        let x = self.zero_below(self.splat(ROOT_OF_LEAST_MOMENT));
-        x * x
-    }
-    #[inline(always)]
-    fn flushed(self) -> Self {
-        self.zero_below(self.splat(LEAST_MOMENT))
-    }
-    #[inline(always)]
-    fn relu(mut self) -> Self {
-        let zero = self.splat(0.0);
-        if S::IS_SCALAR {
-            return Self::if_less(self, zero, zero, self);
-        }
-        // Of a NaN and a number, vectors give the second operand or NaN; one number alone would give
-        // the number.
-        for w in 0..W {
-            self.1[w] = self.0.max_f32s(zero.1[w], self.1[w]);
-        }
-        self
-    }
-    #[inline(always)]
-    fn where_positive(self, other: Self) -> Self {
-        let zero = self.splat(0.0);
-        Self::if_less(zero, other, self, zero)
-    }
-    #[inline(always)]
-    fn zero_below(mut self, least: Self) -> Self {
-        let simd = self.0;
-        // Magnitudes order like their bits, and those of NaN are above all. Asking what stays spares
-        // a negation of the mask, which costs as much as an update's root.
-        for w in 0..W {
-            let magnitude = simd.transmute_u32s_f32s(simd.abs_f32s(self.1[w]));
-            let least = simd.transmute_u32s_f32s(least.1[w]);
-            let stays = simd.greater_than_or_equal_u32s(magnitude, least);
-            self.1[w] = simd.select_f32s(stays, self.1[w], simd.splat_f32s(0.0));
-        }
-        self
-    }
 }
 
 #[cfg(test)]
