@@ -148,7 +148,7 @@ impl<T: Real> BatchNorm<T> {
 }
 
 /// `z = gamma * (z - mean) / sqrt(variance + epsilon)`, in place, with mean and variance (biased) of
-/// the batch; beta is added as a bias is, by the activation's pass.
+/// the batch; beta is added by the activation's pass.
 ///
 /// `z` is `[rows][outputs]`, `gamma` `[outputs]`. A batch of one row has the variance 0, so that all
 /// of it becomes 0 (PyTorch refuses such a batch). Source: Ioffe and Szegedy 2015; PyTorch's

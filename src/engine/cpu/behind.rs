@@ -77,3 +77,113 @@ impl<T: Real> Shared<T> for InputGradient<'_, T> {
         (self, behind)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use pulp::Arch;
+
+    use super::*;
+    use crate::engine::cpu::matrix::Matrix;
+    use crate::engine::cpu::simd::Workers;
+    use crate::engine::cpu::tile_product::TileProduct;
+    use crate::train::{Activation, Optimizer};
+
+    /// Large enough for two threads and more; no multiple of a tile.
+    const ROWS: usize = 403;
+    const DEPTH: usize = 317;
+    const COLUMNS: usize = 330;
+
+    fn values(count: usize, seed: usize) -> Vec<f32> {
+        let value = |i: usize| ((i * 7919 + seed) % 211) as f32 / 570.0 - 0.17;
+        (0..count).map(value).collect()
+    }
+
+    /// What a product leaves, with this behind it.
+    fn product(threads: usize, finish: impl Shared<f32>) -> Vec<f32> {
+        let (a, b) = (values(ROWS * DEPTH, 5), values(DEPTH * COLUMNS, 9));
+        let mut out = vec![f32::NAN; ROWS * COLUMNS];
+        let product = TileProduct {
+            out: &mut out,
+            a: Matrix::new(&a, ROWS, DEPTH),
+            b: Matrix::new(&b, DEPTH, COLUMNS),
+            bias: &[],
+            finish,
+        };
+        let arch = Arch::new();
+        product.compute(Workers { arch, threads });
+        out
+    }
+
+    const THREADS: [usize; 3] = [2, 3, 4];
+
+    #[test]
+    fn activations_behind_shared_products() {
+        for activation in [Activation::Relu, Activation::Tanh] {
+            for threads in THREADS {
+                assert_eq!(product(threads, activation), product(1, activation));
+            }
+        }
+    }
+
+    #[test]
+    fn gradients_of_inputs_behind_shared_products() {
+        let (h, factors) = (values(ROWS * COLUMNS, 3), values(ROWS * COLUMNS, 4));
+        let gradient = |threads, dropout: bool| {
+            let finish = InputGradient {
+                factors: dropout.then_some(&factors[..]),
+                activation: ActivationBackward {
+                    h: &h,
+                    activation: Activation::Tanh,
+                    outputs: COLUMNS,
+                },
+            };
+            product(threads, finish)
+        };
+        for dropout in [false, true] {
+            for threads in THREADS {
+                assert_eq!(gradient(threads, dropout), gradient(1, dropout));
+            }
+        }
+        assert_ne!(gradient(1, false), gradient(1, true));
+    }
+
+    #[test]
+    fn updates_behind_shared_products() {
+        let sgd = |momentum| Optimizer::Sgd {
+            momentum,
+            nesterov: false,
+        };
+        let adam = Optimizer::Adam {
+            beta_1: 0.9,
+            beta_2: 0.999,
+            epsilon: 1e-8,
+        };
+        for optimizer in [sgd(0.0), sgd(0.9), adam] {
+            let updated = |threads| {
+                let mut parameters = values(ROWS * COLUMNS, 1);
+                let kept = |number| {
+                    let count = if number < optimizer.moments() {
+                        ROWS * COLUMNS
+                    } else {
+                        0
+                    };
+                    vec![0.5; count]
+                };
+                let (mut first, mut second) = (kept(0), kept(1));
+                let updating = Updating {
+                    update: Update::new(&optimizer, 0.01, 1),
+                    parameters: &mut parameters,
+                    moments: [&mut first, &mut second],
+                    outputs: COLUMNS,
+                };
+                product(threads, updating);
+                [parameters, first, second]
+            };
+            let one = updated(1);
+            assert_ne!(one[0], values(ROWS * COLUMNS, 1));
+            for threads in THREADS {
+                assert_eq!(updated(threads), one, "{optimizer:?}");
+            }
+        }
+    }
+}

@@ -1,23 +1,21 @@
 //! Forward pass of a dense layer.
 
-use pulp::Arch;
-
 use super::matrix::Matrix;
 use super::real::Real;
 use super::simd::{Shared, Workers};
 use crate::train::DenseLayer;
 
-/// `z = x W`, overwritten; the bias, or batch norm's beta, is added by the activation's pass.
+/// `z = x W`, overwritten, of a layer that batch norm follows; its beta is added by the activation's pass.
 ///
 /// `x` is `[rows][inputs]`, `parameters` the member's arena, `z` `[rows][outputs]`.
 pub fn dense_forward<T: Real>(
-    arch: Arch,
+    workers: Workers,
     z: &mut [T],
     x: &[T],
     parameters: &[T],
     layer: &DenseLayer,
 ) {
-    product(Workers::one(arch), z, x, parameters, layer, &[], ());
+    product(workers, z, x, parameters, layer, &[], ());
 }
 
 /// `z = x W + b`, each block of rows handed to `finish`.

@@ -1,4 +1,4 @@
-//! Matrix products on one thread.
+//! Matrices, their transposition, and their product by the `gemm` crate.
 
 use std::ops::Range;
 

@@ -44,6 +44,7 @@ pub use gather::ScaledFeatures;
 pub(super) use matrix::{Matrix, gemm_product};
 pub use network::{Batch, Network, Workspace};
 pub use real::Real;
+pub(super) use simd::Workers;
 pub use update::update;
 
 /// Bytes and members that are enough for a wave: more would only take memory, and memory shall not

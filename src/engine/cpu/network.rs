@@ -187,10 +187,10 @@ impl<T: Real> Workspace<T> {
     }
 
     /// Logits of the last forward pass, `[rows][classes]`, when nothing has overwritten them.
-    fn logits(&mut self, rows: usize) -> &mut [T] {
+    fn logits(&self, rows: usize) -> &[T] {
         let classes = self.layers[self.layers.len() - 1].outputs;
         let last = self.activations.len() - 1;
-        &mut self.activations[last][..rows * classes]
+        &self.activations[last][..rows * classes]
     }
 
     fn load(&mut self, batch: Batch<'_, T>) {
@@ -238,7 +238,7 @@ impl<T: Real> Workspace<T> {
         if !layer.batch_norm() {
             return dense_bias_forward(self.workers, z, x, parameters, layer, activation);
         }
-        dense_forward(arch, z, x, parameters, layer);
+        dense_forward(self.workers, z, x, parameters, layer);
         let (gamma, norm) = (&parameters[layer.gamma.clone()], &mut self.norms[l]);
         match pass {
             Pass::Training(_) => batch_norm_forward(arch, z, gamma, norm),
@@ -418,14 +418,12 @@ impl<T: Real> Workspace<T> {
             self.load(Batch { rows, ..batch });
             let pass = Pass::Evaluation(&network.running);
             self.forward(&network.parameters, rows.len(), activation, pass);
-            let (arch, batch_targets) = (self.workers.arch, std::mem::take(&mut self.targets));
-            let logits = self.logits(rows.len());
-            out.loss_sum += cross_entropy(arch, logits, &batch_targets, classes, |t, p| {
+            let (arch, logits) = (self.workers.arch, self.logits(rows.len()));
+            out.loss_sum += cross_entropy(arch, logits, &self.targets, classes, |t, p| {
                 out.actual[t as usize] += 1;
                 out.predicted[p as usize] += 1;
                 out.true_positives[t as usize] += u64::from(t == p);
             });
-            self.targets = batch_targets;
         }
         out
     }

@@ -51,7 +51,8 @@ pub fn fastest_product(
 /// transposes `a` and the result in place of `b`.
 fn exchanging_pays(a: &Matrix<'_, f32>, b: &Matrix<'_, f32>) -> bool {
     let transposed = a.rows() * (a.columns() + b.columns());
-    a.column_stride() == 1 && b.column_stride() != 1 && transposed < b.values().len()
+    let less = transposed < b.values().len() && tile_product::suits(&a.transposed());
+    less && a.column_stride() == 1 && b.column_stride() != 1
 }
 
 /// `out = (b^T a^T)^T`: every value is the same chain as in `a b`. `packed` is room for the sides that

@@ -100,8 +100,8 @@ pub trait Lanes<T>: Copy {
     /// # Panics
     /// When there are no classes, or not as many values on both sides.
     fn softmax(self, out: &mut [T], rows: &[T], classes: usize, share: T, each: impl FnMut((T, T)));
-    /// The largest value, and the sum of e to the power of each less the largest. A NaN, or an
-    /// infinite value, makes the sum NaN.
+    /// The largest value, and the sum of e to the power of each less the largest. A NaN makes the sum
+    /// NaN, and so does the largest value when it is infinite.
     ///
     /// # Panics
     /// When there are no values.

@@ -31,7 +31,8 @@ struct Slot<T> {
     diverged: bool,
 }
 
-/// Members that are trained one thread each.
+/// Members that are trained one thread each; where there are fewer than threads, the others share their
+/// large products.
 pub struct CpuWave<'r, T> {
     threads: &'r ThreadPool,
     data: TrainingData<'r>,

@@ -11,7 +11,7 @@ use crate::engine::cpu::dense_backward_weights::dense_backward_weights;
 use crate::engine::cpu::dense_forward::dense_forward;
 use crate::engine::cpu::dropout::{Dropped, dropout_forward};
 use crate::engine::cpu::softmax_cross_entropy::{cross_entropy, softmax_cross_entropy};
-use crate::engine::cpu::{Dropout, Real, update};
+use crate::engine::cpu::{Dropout, Real, Workers, update};
 use crate::train::{Activation, DenseLayer, Hyperparameters};
 
 /// The same numbers in another type.
@@ -90,7 +90,7 @@ pub fn forward<T: Activate>(
     activation: Activation,
 ) -> Vec<T> {
     let mut z = vec![T::ZERO; x.len() / layer.inputs * layer.outputs];
-    dense_forward(Arch::new(), &mut z, x, parameters, layer);
+    dense_forward(Workers::one(Arch::new()), &mut z, x, parameters, layer);
     T::activate(z, &parameters[layer.bias.clone()], activation)
 }
 
@@ -147,8 +147,8 @@ pub fn loss_gradient<T: Real>(
 /// The cross-entropy of rows, summed, and the class that each is given.
 pub fn loss_and_classes(logits: &[f32], targets: &[u32], classes: usize) -> (Bounded, Vec<u32>) {
     let mut predicted = Vec::new();
-    let mut values: Vec<f64> = convert(logits);
-    let value = cross_entropy(Arch::new(), &mut values, targets, classes, |_, class| {
+    let values: Vec<f64> = convert(logits);
+    let value = cross_entropy(Arch::new(), &values, targets, classes, |_, class| {
         predicted.push(class);
     });
     let mut sum = Bounded::ZERO;
