@@ -70,7 +70,7 @@ pub enum Command {
     ///
     /// Every form of every class of waves of the sweep is verified against the f64 oracle and timed; the
     /// fastest is taken from then on, until the driver or Regatta changes. A sweep that would take over
-    /// 20 s does as much of this by itself as 2 s allow. Results do not depend on it.
+    /// 20 s does as much of this by itself as about 2 s allow. Results do not depend on it.
     /// Example: regatta tune-kernels sweep.toml --adapter vulkan; regatta tune-kernels --show
     TuneKernels(TuneKernelsArguments),
     /// Write one self-contained HTML page about a run.
@@ -275,10 +275,10 @@ pub struct TuneKernelsArguments {
     #[arg(long, value_name = "E")]
     pub engine: Option<String>,
     /// Print what is known, of all adapters.
-    #[arg(long, conflicts_with = "file")]
+    #[arg(long, conflicts_with_all = ["file", "adapter", "engine"])]
     pub show: bool,
-    /// Forget all of it.
-    #[arg(long, conflicts_with_all = ["file", "show", "json"])]
+    /// Forget all of it, of all adapters.
+    #[arg(long, conflicts_with_all = ["file", "adapter", "engine", "show", "json"])]
     pub clear: bool,
     /// Print JSON, with all times.
     #[arg(long)]

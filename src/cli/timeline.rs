@@ -66,7 +66,7 @@ impl Timeline {
         );
         write_text(path, &format!("{}\n", self.trace.json()))?;
         let busy = match self.trace.busy() {
-            None => "the device has no timestamps, or is the processor".to_owned(),
+            None => "no pass of a device was recorded: not every device has timestamps".to_owned(),
             Some(busy) => format!(
                 "the device was busy for {:.1} % of {:.1} s",
                 100.0 * busy.share(),

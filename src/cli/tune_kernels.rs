@@ -37,10 +37,12 @@ pub fn run(arguments: &TuneKernelsArguments) -> anyhow::Result<ExitCode> {
     let resolved = sweep::resolve_file(file, &Overrides::default())?;
     let study = resolved.study(engine.as_ref());
     study.check_capacity()?;
+    // A place that cannot be written to is noticed before anything is measured.
+    cache.write(&place)?;
     let jobs = tune::jobs(&study, study.engine.limits());
     let mut tuner = Tuner::new(engine, cache);
     tuner.measure(&jobs, &mut |job, measured| tell(job, measured))?;
-    tuner.cache().write(&place)?;
+    tuner.save(&place, &jobs)?;
     let entries = tuner.entries(&jobs);
     if arguments.json {
         output::print_json(&entries)?;
@@ -92,11 +94,11 @@ fn tell(job: &Job<'_>, measured: &Measurement) {
 /// Has the engine take the forms that a run was begun with.
 pub fn take_recorded(study: &Study<'_>, engine: &GpuEngine, record: &RunRecord) {
     let jobs = tune::jobs(study, record.plan.limits);
-    let kind = engine.device().kind;
-    let (tuned, unknown) = tune::recorded(&jobs, &record.adapter.variants, kind);
+    let (kind, asked) = (engine.device().kind, engine.options().engine);
+    let (tuned, unknown) = tune::recorded(&jobs, &record.adapter.variants, kind, asked);
     for name in unknown {
         output::tell(&format!(
-            "warning: the run was begun with kernels that this adapter or version does not have ({name}); others are taken, and results do not depend on them"
+            "warning: the run was begun with kernels that this adapter or version does not have ({name}); the usual ones of the same engine are taken, and results do not depend on them"
         ));
     }
     engine.set_tuned(tuned);
@@ -110,16 +112,11 @@ pub fn prepare(
     arguments: &SweepArguments,
 ) -> anyhow::Result<f64> {
     let warn = |error: &tune::CacheError| output::tell(&format!("warning: {error}"));
-    let place = tune::place();
-    let read = place.as_deref().map(Cache::read);
-    let cache = match read {
-        Ok(Ok(cache)) => cache,
-        Ok(Err(error)) => {
-            warn(&error);
-            return Ok(0.0);
-        }
+    let read = tune::place().and_then(|place| Ok((Cache::read(&place)?, place)));
+    let (cache, place) = match read {
+        Ok(read) => read,
         Err(error) => {
-            warn(error);
+            warn(&error);
             return Ok(0.0);
         }
     };
@@ -136,8 +133,8 @@ pub fn prepare(
             tell(job, measured);
         }
     })?;
-    if let (true, Ok(place)) = (tuner.has_changed(), &place)
-        && let Err(error) = tuner.cache().write(place)
+    if tuner.has_changed()
+        && let Err(error) = tuner.save(&place, &jobs)
     {
         warn(&error);
     }

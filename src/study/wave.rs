@@ -130,16 +130,14 @@ impl Session<'_, '_, '_> {
         self.control.observer.on(run.started_event());
         while run.epoch() < epochs {
             if self.train_epoch(&mut run)? == WaveEnd::Interrupted {
+                run.read_clock()?;
                 return Ok(WaveResult::Interrupted);
             }
             run.note_epoch()?;
             self.tell(&run);
         }
         let outcomes = run.outcomes()?;
-        if run.trace.is_on() {
-            // What the device's clock has seen is read from it.
-            run.running.timing()?;
-        }
+        run.read_clock()?;
         let (mut header, uniform) = (run.header, is_uniform(&wave.members));
         let before_s = std::mem::take(&mut self.control.compiled_s);
         let compile_s = before_s + run.running.compile_s();
@@ -226,6 +224,14 @@ impl<'w> WaveRun<'w> {
             trace,
             validated: BTreeMap::new(),
         })
+    }
+
+    /// Has the trace get what the device's clock has seen.
+    fn read_clock(&self) -> Result<(), EngineError> {
+        if self.trace.is_on() {
+            self.running.timing()?;
+        }
+        Ok(())
     }
 
     fn started_event(&self) -> Event<'static> {

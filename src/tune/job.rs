@@ -1,13 +1,13 @@
 //! What of a study is measured: a wave of each of its classes.
 
 use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
 
 use crate::bench::Workload;
 use crate::engine::TUNED_VARIANT;
-use crate::engine::gpu::{AdapterKind, Form, Tuned, WaveClass};
+use crate::engine::gpu::{AdapterKind, EngineKind, Form, Tuned, WaveClass, engine_of};
 use crate::plan::{Limits, Wave};
 use crate::study::Study;
+use crate::train::Member;
 
 /// Classes of a study that are measured: those with the most work.
 const MOST_CLASSES: usize = 4;
@@ -21,6 +21,8 @@ pub struct Job<'s> {
     pub workload: Workload<'s>,
     /// Operations of the whole study in waves of this class.
     pub flops: f64,
+    /// Steps of the whole study in waves of this class, one after another.
+    pub steps: f64,
 }
 
 /// The classes of a study under these limits, by their work, the largest first. Of a long study the first
@@ -31,57 +33,60 @@ pub fn jobs<'s>(study: &Study<'s>, limits: Limits) -> Vec<Job<'s>> {
     };
     let scale = study.trials() as f64 / generation.proposals.len() as f64;
     let epochs = f64::from(study.sweep.train.epochs);
-    let rows = |fold: u32| study.splits.folds[fold as usize].train.len() as f64;
-    let mut classes: BTreeMap<WaveClass, (Wave, f64)> = BTreeMap::new();
-    for wave in generation.waves {
-        let class = WaveClass::new(&wave.shape, wave.members.len());
-        let samples: f64 = wave.members.iter().map(|m| rows(m.id.fold) * epochs).sum();
-        let flops = scale * samples * wave.shape.flops_per_sample() as f64;
-        match classes.entry(class) {
-            Entry::Vacant(place) => {
-                place.insert((wave, flops));
-            }
-            Entry::Occupied(mut there) => {
-                let (largest, sum) = there.get_mut();
-                *sum += flops;
-                if wave.members.len() > largest.members.len() {
-                    *largest = wave;
-                }
-            }
+    let rows = |member: &Member| study.splits.folds[member.id.fold as usize].train.len();
+    let mut jobs: BTreeMap<WaveClass, Job<'s>> = BTreeMap::new();
+    for Wave { shape, members, .. } in generation.waves {
+        let class = WaveClass::new(&shape, members.len());
+        let samples: usize = members.iter().map(rows).sum();
+        let steps = |member: &Member| rows(member).div_ceil(member.hyperparameters.batch_size);
+        let steps = members.iter().map(steps).max().unwrap_or(0);
+        let flops_per_sample = shape.flops_per_sample() as f64;
+        let job = jobs.entry(class.clone()).or_insert_with(|| Job {
+            class,
+            workload: Workload {
+                dataset: study.dataset,
+                splits: study.splits.clone(),
+                shape: shape.clone(),
+                members: Vec::new(),
+                seed: study.sweep.search.seed,
+            },
+            flops: 0.0,
+            steps: 0.0,
+        });
+        job.flops += scale * epochs * samples as f64 * flops_per_sample;
+        job.steps += scale * epochs * steps as f64;
+        if members.len() > job.workload.members.len() {
+            (job.workload.shape, job.workload.members) = (shape, members);
         }
     }
-    let job = |(class, (wave, flops)): (WaveClass, (Wave, f64))| Job {
-        class,
-        workload: Workload {
-            dataset: study.dataset,
-            splits: study.splits.clone(),
-            shape: wave.shape,
-            members: wave.members,
-            seed: study.sweep.search.seed,
-        },
-        flops,
-    };
-    let mut jobs: Vec<Job<'s>> = classes.into_iter().map(job).collect();
+    let mut jobs: Vec<Job<'s>> = jobs.into_values().collect();
     jobs.sort_by(|a, b| b.flops.total_cmp(&a.flops));
     jobs.truncate(MOST_CLASSES);
     jobs
 }
 
-/// The forms that a run was begun with, by the variants in its `run.json`; and the names of those that this
-/// version or adapter does not have.
+/// The forms that a run was begun with, by the variants in its `run.json`, where `engine` was asked for; and
+/// the names of those that this version or adapter does not have, in whose place the usual form of the same
+/// engine is taken.
 pub fn recorded(
     jobs: &[Job<'_>],
     variants: &BTreeMap<String, String>,
     kind: AdapterKind,
+    engine: EngineKind,
 ) -> (Tuned, Vec<String>) {
+    let forms = Form::candidates(kind, engine);
     let (mut tuned, mut unknown) = (Tuned::default(), Vec::new());
     for job in jobs {
         let Some(name) = variants.get(&format!("{TUNED_VARIANT}{}", job.class)) else {
             continue;
         };
-        match Form::named(name, kind) {
-            Some(form) => tuned.set(job.class.clone(), form),
-            None => unknown.push(name.clone()),
+        if Form::named(name, kind).is_none() {
+            unknown.push(name.clone());
+        }
+        let same = forms.iter().find(|form| form.name() == *name);
+        let alike = || forms.iter().find(|form| form.engine() == engine_of(name));
+        if let Some(&form) = same.or_else(alike) {
+            tuned.set(job.class.clone(), form);
         }
     }
     (tuned, unknown)

@@ -18,7 +18,7 @@ const LEAST_ROWS: usize = 256;
 const LEAST_STEPS: usize = 2;
 /// Members that a software adapter trains in an epoch: it is busy with these.
 const SOFTWARE_MEMBERS: usize = 32;
-/// All members' rate, at which none diverges.
+/// Learning rates are at most this, so that none diverges.
 const LEARNING_RATE: f64 = 1e-3;
 
 /// What was found of a form. All times are kept.
@@ -34,8 +34,11 @@ pub struct Measurement {
     pub compile_s: f64,
     /// Seconds of verifying and timing, with compiling.
     pub took_s: f64,
-    /// Why it is not used: wrong results, or what the driver says.
+    /// Why it is not used: wrong results, hopelessly slow, or what the driver says.
     pub error: Option<String>,
+    /// The error says nothing about the form: another time it may be measured.
+    #[serde(skip)]
+    pub passing: bool,
 }
 
 impl Measurement {
@@ -44,6 +47,11 @@ impl Measurement {
         let fastest = self.epochs_s.iter().copied().reduce(f64::min)?;
         let usable = self.error.is_none() && fastest > 0.0;
         usable.then(|| self.trial_samples as f64 / fastest)
+    }
+
+    /// Seconds without compiling.
+    pub fn run_s(&self) -> f64 {
+        self.took_s - self.compile_s
     }
 }
 
@@ -82,7 +90,8 @@ impl<'e> OnEngine<'e> {
             workload = workload.with_members(&spread(workload.members.len(), SOFTWARE_MEMBERS));
         }
         for member in &mut workload.members {
-            member.hyperparameters.learning_rate = LEARNING_RATE;
+            let rate = &mut member.hyperparameters.learning_rate;
+            *rate = rate.min(LEARNING_RATE);
         }
         Ok(Self {
             engine,
@@ -90,21 +99,6 @@ impl<'e> OnEngine<'e> {
             class,
             workload,
         })
-    }
-
-    /// Whether the form trains this workload at all.
-    pub fn applies(&self, form: Form) -> bool {
-        self.take(form);
-        match form {
-            Form::Layered(_) => true,
-            Form::Resident(_) => self.engine.is_resident(&self.workload.setup()),
-        }
-    }
-
-    fn take(&self, form: Form) {
-        let mut tuned = Tuned::default();
-        tuned.set(self.class.clone(), form);
-        self.engine.set_tuned(tuned);
     }
 
     fn timed(&self, measurement: &mut Measurement, epoch_s: f64) -> Result<(), BenchError> {
@@ -133,7 +127,7 @@ impl<'e> OnEngine<'e> {
 
 impl Measure for OnEngine<'_> {
     fn measure(&mut self, form: Form, epoch_s: f64) -> Result<Measurement, EngineError> {
-        self.take(form);
+        self.engine.set_tuned(Tuned::only(&self.class, form));
         let begun = Instant::now();
         let mut measurement = Measurement {
             form: form.name(),
@@ -142,11 +136,14 @@ impl Measure for OnEngine<'_> {
             compile_s: 0.0,
             took_s: 0.0,
             error: None,
+            passing: false,
         };
         if let Err(error) = self.timed(&mut measurement, epoch_s) {
             if matches!(error, BenchError::Engine(EngineError::DeviceLost { .. })) {
                 self.engine.recover()?;
             }
+            measurement.passing =
+                !matches!(error, BenchError::Wrong { .. } | BenchError::TooSlow { .. });
             measurement.error = Some(match error {
                 BenchError::TooSlow { limit_s } => {
                     format!("one epoch takes more than {limit_s:.2} s")

@@ -1,7 +1,7 @@
 //! Which kernels are fast on this adapter: candidates are verified, timed, and remembered.
 //!
-//! What is fastest depends on the adapter, the networks and how many of them are trained at once, and on
-//! nothing else that is known in advance. So the waves of a study are sorted into classes, the candidate
+//! What is fastest depends above all on the adapter, the networks and how many of them are trained at once.
+//! So the waves of a study are sorted into classes, the candidate
 //! forms ([`Form`]) of each class are timed on a little of its work, those that do
 //! not agree with the f64 oracle are struck out by name, and all times are kept in the user's cache folder.
 //! Results never depend on the choice.
@@ -23,16 +23,20 @@ pub use table::{block, table};
 use choice::{fastest, measure_all};
 use measurement::OnEngine;
 
-use crate::engine::gpu::{AdapterKind, Form, GpuEngine, Tuned, WaveClass};
+use std::path::Path;
+
+use crate::engine::gpu::{AdapterKind, EngineKind, Form, GpuEngine, Tuned, WaveClass};
 use crate::engine::{Engine, EngineError};
 
 /// Seconds that a sweep must be expected to take for its kernels to be measured before it.
 const WORTH_TUNING_S: f64 = 20.0;
 /// Seconds that measuring may add to it.
 const BUDGET_S: f64 = 2.0;
-/// FLOP/s that any adapter of a kind makes: what takes too little time at this rate is not even probed.
+/// FLOP/s that adapters of a kind make, and seconds that a step takes at least, roughly: what takes too little
+/// time by both is not even probed.
 const SLOW_SOFTWARE: f64 = 2e9;
 const SLOW_HARDWARE: f64 = 50e9;
+const SLOW_STEP_S: f64 = 1e-4;
 
 /// Hears of each measurement.
 pub type Tell<'t> = &'t mut dyn FnMut(&Job<'_>, &Measurement);
@@ -61,14 +65,22 @@ impl<'e> Tuner<'e> {
         }
     }
 
-    /// What is known, to be written if it has [changed](Self::has_changed).
-    pub fn cache(&self) -> &Cache {
-        &self.cache
-    }
-
-    /// Something was measured.
+    /// Something was measured, which is to be [saved](Self::save).
     pub fn has_changed(&self) -> bool {
         self.changed
+    }
+
+    /// Writes what is known of the classes of these jobs into the file, beside what others have written
+    /// there since.
+    ///
+    /// # Errors
+    /// When the file cannot be read or written.
+    pub fn save(&self, place: &Path, jobs: &[Job<'_>]) -> Result<(), CacheError> {
+        let mut there = Cache::read(place)?;
+        for entry in self.entries(jobs) {
+            there.put(entry);
+        }
+        there.write(place)
     }
 
     /// What is known of the classes of these jobs.
@@ -84,21 +96,20 @@ impl<'e> Tuner<'e> {
         self.cache.known(&self.key, class)
     }
 
-    /// The form that is taken for a class; `None` where nothing is known.
-    fn chosen(&self, class: &WaveClass) -> Option<Form> {
-        let known = self.known(class);
-        let allowed = self.forms.iter();
-        let taken = fastest(allowed.filter_map(|&form| choice::of(&known, form)))?;
-        Form::named(&taken.form, self.kind)
-    }
-
-    /// Where a form is known to be wrong and none to be right, the first that is not known to be wrong.
-    fn spared(&self, class: &WaveClass) -> Option<Form> {
-        let known = self.known(class);
-        let wrong = |form: &&Form| choice::of(&known, **form).is_some_and(|m| m.error.is_some());
-        let any_wrong = self.forms.iter().any(|form| wrong(&form));
-        let mut forms = self.forms.iter();
-        forms.find(|form| any_wrong && !wrong(form)).copied()
+    /// The form that is taken for a job: the fastest that is right; where none is known to be, one that is
+    /// not known to be wrong. `None` where what is taken unmeasured was not measured: then nothing is known to
+    /// be faster.
+    fn taken(&self, job: &Job<'_>) -> Option<Form> {
+        let (forms, known) = (self.forms_of(job), self.known(&job.class));
+        choice::of(&known, *forms.first()?)?;
+        let measured = forms.iter().filter_map(|&form| choice::of(&known, form));
+        match fastest(measured) {
+            Some(fastest) => Form::named(&fastest.form, self.kind),
+            None => {
+                let unknown = |&&form: &&Form| choice::of(&known, form).is_none();
+                forms.iter().find(unknown).copied()
+            }
+        }
     }
 
     /// Measures every form of these jobs anew, and has the engine take the fastest.
@@ -107,9 +118,10 @@ impl<'e> Tuner<'e> {
     /// When the device is lost and no other is there.
     pub fn measure(&mut self, jobs: &[Job<'_>], tell: Tell<'_>) -> Result<(), EngineError> {
         for job in jobs {
-            let on_engine = &mut OnEngine::new(self.engine, job)?;
-            let forms = self.forms_of(on_engine);
-            self.extend(on_engine, job, &forms, Vec::new(), None, tell)?;
+            let forms = self.forms_of(job);
+            let mut known = self.known(&job.class);
+            known.retain(|measured| forms.iter().all(|form| form.name() != measured.form));
+            self.extend(job, &forms, known, None, tell)?;
         }
         self.take_known(jobs);
         Ok(())
@@ -134,7 +146,8 @@ impl<'e> Tuner<'e> {
             AdapterKind::Software => SLOW_SOFTWARE,
             _ => SLOW_HARDWARE,
         };
-        jobs.iter().map(|job| job.flops).sum::<f64>() / slow >= WORTH_TUNING_S
+        let seconds = |job: &Job<'_>| (job.flops / slow).max(job.steps * SLOW_STEP_S);
+        jobs.iter().map(seconds).sum::<f64>() >= WORTH_TUNING_S
     }
 
     fn measure_within_budget(
@@ -142,78 +155,69 @@ impl<'e> Tuner<'e> {
         jobs: &[Job<'_>],
         tell: Tell<'_>,
     ) -> Result<(), EngineError> {
-        let mut left = Vec::new();
-        let mut spent_s = 0.0;
+        let mut left_s = BUDGET_S;
+        // What would be taken unmeasured says how long the sweep will take.
         for job in jobs {
-            let mut on_engine = OnEngine::new(self.engine, job)?;
-            let (forms, known) = (self.forms_of(&on_engine), self.known(&job.class));
-            // What would be taken unmeasured says how long the sweep will take.
-            if forms
-                .first()
-                .is_some_and(|&form| choice::of(&known, form).is_none())
-            {
-                let budget_s = Some(BUDGET_S - spent_s);
-                spent_s += self.extend(&mut on_engine, job, &forms[..1], known, budget_s, tell)?;
-            }
-            left.push((job, on_engine, forms));
+            let mut first = self.forms_of(job);
+            first.truncate(1);
+            left_s -= self.extend(job, &first, self.known(&job.class), Some(left_s), tell)?;
         }
         if self.expected_s(jobs) < WORTH_TUNING_S {
             return Ok(());
         }
-        for (job, on_engine, forms) in &mut left {
-            let (known, budget_s) = (self.known(&job.class), Some(BUDGET_S - spent_s));
-            spent_s += self.extend(on_engine, job, forms, known, budget_s, tell)?;
+        for job in jobs {
+            let forms = self.forms_of(job);
+            left_s -= self.extend(job, &forms, self.known(&job.class), Some(left_s), tell)?;
         }
         Ok(())
     }
 
-    /// The candidates that train a job's networks.
-    fn forms_of(&self, on_engine: &OnEngine<'_>) -> Vec<Form> {
-        let all = self.forms.iter().copied();
-        all.filter(|&form| on_engine.applies(form)).collect()
+    /// The candidates that train a job's networks, what is taken unmeasured first.
+    fn forms_of(&self, job: &Job<'_>) -> Vec<Form> {
+        let wave = job.workload.setup();
+        let applies = |form: &Form| self.engine.trains_in(*form, &wave);
+        self.forms.iter().copied().filter(applies).collect()
     }
 
-    /// Seconds that the work of these jobs will take, as far as their classes are known.
+    /// Seconds that the work of these jobs will take by what is taken unmeasured, as far as that is known.
     fn expected_s(&self, jobs: &[Job<'_>]) -> f64 {
-        let rate = |job: &Job<'_>| {
-            let known = self.known(&job.class);
-            choice::of(&known, self.chosen(&job.class)?)?.rate()
-        };
         let seconds = |job: &Job<'_>| {
+            let known = self.known(&job.class);
+            let first = choice::of(&known, *self.forms_of(job).first()?)?;
             let samples = job.flops / job.workload.shape.flops_per_sample() as f64;
-            rate(job).map_or(0.0, |rate| samples / rate)
+            Some(samples / first.rate()?)
         };
-        jobs.iter().map(seconds).sum()
+        jobs.iter().filter_map(seconds).sum()
     }
 
     /// Measures forms of a job beside what is known of it, and gives the seconds that this took without
     /// what the sweep would have compiled too.
     fn extend(
         &mut self,
-        on_engine: &mut OnEngine<'_>,
         job: &Job<'_>,
         forms: &[Form],
         known: Vec<Measurement>,
         budget_s: Option<f64>,
         tell: Tell<'_>,
     ) -> Result<f64, EngineError> {
-        let first = forms.first().map(|form| form.name());
-        let mut spent_s = 0.0;
-        let mut count = |measurement: &Measurement| {
-            let needed_anyway = first.as_ref() == Some(&measurement.form);
-            let free_s = if needed_anyway {
-                measurement.compile_s
-            } else {
-                0.0
-            };
-            spent_s += measurement.took_s - free_s;
-            tell(job, measurement);
-        };
-        let found = measure_all(on_engine, forms, known, budget_s, &mut count)?;
-        self.changed |= spent_s > 0.0;
-        if !found.is_empty() {
-            self.cache.put(&self.key, &job.class, found);
+        if forms.iter().all(|&form| choice::of(&known, form).is_some()) {
+            return Ok(0.0);
         }
+        let mut on_engine = OnEngine::new(self.engine, job)?;
+        let mut tell = |measured: &Measurement| tell(job, measured);
+        let (mut found, spent_s) = measure_all(&mut on_engine, forms, known, budget_s, &mut tell)?;
+        found.retain(|measured| !measured.passing);
+        let order: Vec<String> = Form::candidates(self.kind, EngineKind::Auto)
+            .iter()
+            .map(|form| form.name())
+            .collect();
+        found.sort_by_key(|measured| order.iter().position(|name| *name == measured.form));
+        self.changed |= spent_s > 0.0;
+        self.cache.put(Entry {
+            key: self.key.clone(),
+            class: job.class.to_string(),
+            measured: found,
+        });
         Ok(spent_s)
     }
 
@@ -221,7 +225,7 @@ impl<'e> Tuner<'e> {
     pub fn take_known(&self, jobs: &[Job<'_>]) {
         let mut tuned = Tuned::default();
         for job in jobs {
-            if let Some(form) = self.chosen(&job.class).or_else(|| self.spared(&job.class)) {
+            if let Some(form) = self.taken(job) {
                 tuned.set(job.class.clone(), form);
             }
         }

@@ -25,10 +25,10 @@ pub fn block(entry: &Entry) -> String {
     let mut table = Table::new();
     table.load_style(comfy_table::presets::UTF8_FULL_CONDENSED);
     table.set_header(HEAD);
-    let taken = fastest(&entry.measured).map(|measured| &measured.form);
+    let best = fastest(&entry.measured).map(|measured| &measured.form);
     let first = entry.measured.iter().find_map(Measurement::rate);
     for measured in &entry.measured {
-        table.add_row(row(measured, first, taken == Some(&measured.form)));
+        table.add_row(row(measured, first, best == Some(&measured.form)));
     }
     for column in table.column_iter_mut().skip(1).take(3) {
         column.set_cell_alignment(CellAlignment::Right);
@@ -42,10 +42,10 @@ pub fn block(entry: &Entry) -> String {
     text
 }
 
-fn row(measured: &Measurement, first: Option<f64>, taken: bool) -> [String; 5] {
+fn row(measured: &Measurement, first: Option<f64>, best: bool) -> [String; 5] {
     let rate = measured.rate();
-    let note = match (taken, &measured.error) {
-        (true, _) => "taken",
+    let note = match (best, &measured.error) {
+        (true, _) => "fastest",
         (false, Some(_)) => "not used",
         (false, None) => "",
     };
@@ -67,7 +67,7 @@ mod tests {
     use crate::tune::Key;
 
     #[test]
-    fn the_taken_form_and_those_that_are_not_used_are_said() {
+    fn the_fastest_form_and_those_that_are_not_used_are_said() {
         let measured = |form: &str, epoch_s, error: Option<&str>| Measurement {
             form: form.to_owned(),
             trial_samples: 8192,
@@ -75,6 +75,7 @@ mod tests {
             compile_s: 0.5,
             took_s: 1.0,
             error: error.map(str::to_owned),
+            passing: false,
         };
         let text = block(&Entry {
             key: Key {
@@ -98,10 +99,10 @@ mod tests {
                 .to_owned()
         };
         assert!(
-            line("layered").contains("2.00") && line("layered").contains("taken"),
+            line("layered").contains("2.00") && line("layered").contains("fastest"),
             "{text}"
         );
-        assert!(!line("resident").contains("taken"), "{text}");
+        assert!(!line("resident").contains("fastest"), "{text}");
         assert!(line("fast is not").contains("wrong result"), "{text}");
     }
 }

@@ -62,6 +62,7 @@ fn job<'d>(dataset: &'d Dataset, splits: &Splits, flops: f64) -> Job<'d> {
             seed: Seed(0),
         },
         flops,
+        steps: 0.0,
     }
 }
 
@@ -93,7 +94,7 @@ fn every_form_is_measured_and_kept_and_the_engine_takes_one() {
         );
         assert_eq!(measured.epochs_s.len(), 3);
     }
-    let taken = tuner.chosen(&job.class).unwrap().name();
+    let taken = tuner.taken(&job).unwrap().name();
     let variants = engine.adapter().variants;
     assert_eq!(variants[&format!("{TUNED_VARIANT}{}", job.class)], taken);
 }
@@ -104,8 +105,10 @@ fn a_wrong_form_is_struck_out_by_name() {
     let (dataset, splits) = iris();
     let job = job(&dataset, &splits, 0.0);
     let mut on_engine = OnEngine::new(&engine, &job).unwrap();
-    let resident = Form::candidates(engine.device().kind, EngineKind::Resident)[0];
-    assert!(on_engine.applies(resident));
+    let mut tuner = Tuner::new(&engine, Cache::default());
+    let resident = tuner.forms_of(&job)[0];
+    assert_eq!(resident.engine(), "resident");
+    engine.set_tuned(Tuned::only(&job.class, resident));
     engine.edit_resident(&job.workload.setup(), |text| {
         text.replace("weight(at), gradient)", "weight(at), 1.01 * gradient)")
     });
@@ -113,14 +116,19 @@ fn a_wrong_form_is_struck_out_by_name() {
     let error = wrong.error.clone().unwrap();
     assert!(error.contains("wrong result"), "{error}");
     assert_eq!(wrong.rate(), None);
-    // It is known to be wrong: it is not measured again, and not taken.
-    let mut cache = Cache::default();
-    let key = Key::new(&engine.adapter());
-    cache.put(&key, &job.class, vec![wrong]);
-    let tuner = Tuner::new(&engine, cache);
-    assert_eq!(tuner.chosen(&job.class), None);
-    let spared = tuner.spared(&job.class).unwrap();
-    assert!(matches!(spared, Form::Layered(_)), "{}", spared.name());
+    // It is known to be wrong: another is taken, measured or not.
+    let mut entry = Entry {
+        key: Key::new(&engine.adapter()),
+        class: job.class.to_string(),
+        measured: vec![wrong],
+    };
+    tuner.cache.put(entry.clone());
+    assert_eq!(tuner.taken(&job).unwrap().engine(), "layered");
+    // Where nothing but another engine's form is known, nothing is known to be faster.
+    entry.measured[0].form = tuner.forms_of(&job)[1].name();
+    entry.measured[0].error = None;
+    tuner.cache.put(entry);
+    assert_eq!(tuner.taken(&job), None);
 }
 
 #[test]
@@ -141,16 +149,24 @@ fn a_form_that_takes_many_times_as_long_is_given_up() {
 fn short_sweeps_measure_nothing_and_long_ones_within_a_budget() {
     let Some(engine) = engine() else { return };
     let (dataset, splits) = iris();
-    let prepared = |flops: f64| {
-        let job = job(&dataset, &splits, flops);
+    let prepared = |flops: f64, steps: f64| {
+        let job = Job {
+            steps,
+            ..job(&dataset, &splits, flops)
+        };
         let mut tuner = Tuner::new(&engine, Cache::default());
         tuner
             .prepare(std::slice::from_ref(&job), &mut |_, _| ())
             .unwrap();
         tuner.known(&job.class).len()
     };
-    assert_eq!(prepared(1e9), 0, "half a second at the slowest");
-    assert!(prepared(1e15) >= 2, "both engines at least");
+    assert_eq!(prepared(1e9, 1e3), 0, "half a second at the slowest");
+    assert!(prepared(1e15, 0.0) >= 2, "both engines at least");
+    assert_eq!(
+        prepared(1e5, 1e6),
+        1,
+        "many steps: it is looked at, and is short"
+    );
 }
 
 #[test]
@@ -162,12 +178,21 @@ fn a_run_that_goes_on_has_the_forms_that_it_was_begun_with() {
     let variant = format!("{TUNED_VARIANT}{}", job.class);
     let variants = |name: String| [(variant.clone(), name)].into_iter().collect();
     let jobs = std::slice::from_ref(&job);
-    let (tuned, unknown) = recorded(jobs, &variants(form.name()), kind);
-    assert_eq!(tuned.of(&job.class), Some(form));
-    assert_eq!(unknown, [""; 0]);
-    let (tuned, unknown) = recorded(jobs, &variants("resident by hand".to_owned()), kind);
-    assert_eq!(tuned.of(&job.class), None);
-    assert_eq!(unknown, ["resident by hand"]);
-    let (tuned, unknown) = recorded(jobs, &Default::default(), kind);
+    let taken = |name: &str, engine| {
+        let (tuned, unknown) = recorded(jobs, &variants(name.to_owned()), kind, engine);
+        (tuned.of(&job.class), unknown)
+    };
+    let none: Vec<String> = Vec::new();
+    assert_eq!(
+        taken(&form.name(), EngineKind::Auto),
+        (Some(form), none.clone())
+    );
+    // Another engine was asked for: the run is not this form's any more, which the study refuses.
+    assert_eq!(taken(&form.name(), EngineKind::Resident), (None, none));
+    // A form of another version: the usual one of its engine.
+    let (instead, unknown) = taken("layered by hand", EngineKind::Auto);
+    assert_eq!(instead.map(Form::engine), Some("layered"));
+    assert_eq!(unknown, ["layered by hand"]);
+    let (tuned, unknown) = recorded(jobs, &Default::default(), kind, EngineKind::Auto);
     assert_eq!((tuned.of(&job.class), unknown.len()), (None, 0));
 }

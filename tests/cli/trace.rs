@@ -95,4 +95,13 @@ fn what_is_there_is_not_overwritten() {
     desk.sweep("--data nosuchfile.csv --trace trace.json")
         .exits(2);
     assert!(!desk.exists("trace.json"));
+    // Nor what the run itself has written there since.
+    desk.sweep(&format!("{sweep} --out run --trace run/summary.json"))
+        .exits(2)
+        .says(&["folder"]);
+    std::fs::create_dir(desk.path("run")).unwrap();
+    desk.sweep(&format!("{sweep} --out run --trace run/summary.json"))
+        .exits(1)
+        .says(&["run/summary.json exists by now"]);
+    desk.sweep("--resume --out run").succeeds();
 }

@@ -35,7 +35,7 @@ fn measurements_are_kept_shown_used_and_forgotten() {
         "tune-kernels sweep.toml --engine layered --adapter {adapter}"
     ))
     .succeeds()
-    .prints(&["4-4, 4 to 15 members", "layered 32x64/8 64x64/8", "taken"])
+    .prints(&["4-4, 4 to 15 members", "layered 32x64/8 64x64/8", "fastest"])
     .says(&["cache/kernels.json"]);
     desk.run("tune-kernels --show")
         .succeeds()
@@ -50,14 +50,33 @@ fn measurements_are_kept_shown_used_and_forgotten() {
             .iter()
             .all(|m| m["error"].is_null() && m["epochs_s"].as_array().unwrap().len() == 3)
     );
-    // The sweep takes what was measured; its results are those of a sweep that does not.
+    // Nothing is known of what would be taken unmeasured, so that nothing is known to be faster.
     let sweep = format!("sweep.toml --adapter {adapter}");
+    desk.sweep(&format!("{sweep} --out unknown"))
+        .succeeds()
+        .prints(&["engine resident"]);
+    let mut slow = measured[0].clone();
+    slow["form"] = "resident 8: 32x64 by 16x16, inner 32".into();
+    slow["epochs_s"] = [1000.0].as_slice().into();
+    let mut known = cache.clone();
+    let list = known["entries"][0]["measured"].as_array_mut().unwrap();
+    list.insert(0, slow);
+    desk.write("cache/kernels.json", known.to_string());
+    // The sweep takes what was measured; its results are those of a sweep that does not.
     desk.sweep(&format!("{sweep} --out tuned"))
         .succeeds()
         .prints(&["engine layered"]);
     desk.sweep(&format!("{sweep} --no-tune --out untuned"))
         .succeeds()
         .prints(&["engine resident"]);
+    // Measuring one engine again leaves what is known of the other.
+    desk.run(&format!(
+        "tune-kernels sweep.toml --engine layered --adapter {adapter}"
+    ))
+    .succeeds();
+    desk.run("tune-kernels --show")
+        .succeeds()
+        .prints(&["resident 8: 32x64", "layered 32x64/8"]);
     assert_eq!(
         desk.read("tuned/trials.jsonl"),
         desk.read("untuned/trials.jsonl")
@@ -72,10 +91,22 @@ fn measurements_are_kept_shown_used_and_forgotten() {
     desk.run("tune-kernels --clear")
         .succeeds()
         .says(&["there is no"]);
-    // A run goes on as it was begun, whatever is known by now.
+    // A run goes on as it was begun, whatever is known by now, and by no other engine.
     desk.sweep("--resume --out tuned")
         .succeeds()
         .prints(&["engine layered"]);
+    let mut record = desk.json("tuned/run.json");
+    record["adapter"]["variants"]["tuned 4-4, 4 to 15 members"] = "layered by hand".into();
+    desk.write("tuned/run.json", record.to_string());
+    desk.sweep("--resume --out tuned")
+        .succeeds()
+        .prints(&["engine layered"])
+        .says(&["warning", "layered by hand"]);
+    desk.sweep(&format!(
+        "--resume --out tuned --adapter {adapter} --engine resident"
+    ))
+    .exits(2)
+    .says(&["layered", "resident"]);
 }
 
 #[test]
@@ -107,5 +138,13 @@ fn the_native_engine_has_no_kernels_to_measure() {
         .says(&["nosuchcard"]);
     desk.run("tune-kernels nosuchfile.toml --adapter cpu")
         .exits(2);
-    desk.run("tune-kernels --show --clear").exits(2);
+    for clash in [
+        "--show --clear",
+        "--clear --adapter vulkan",
+        "--show --engine layered",
+    ] {
+        desk.run(&format!("tune-kernels {clash}"))
+            .exits(2)
+            .says(&["cannot be used with"]);
+    }
 }

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use super::adapter::{AdapterKind, GpuAdapter, enumerate};
 use super::device::GpuDevice;
-use super::forms::{Tuned, WaveClass};
+use super::forms::{Form, Tuned, WaveClass};
 use super::kernels::{Checks, Kernel, resident};
 use super::layered::{Kernels, StepCost, feature_bytes, predicted_bytes};
 use super::options::{EngineKind, Options};
@@ -182,13 +182,11 @@ impl GpuEngine {
         *self.tuned.write().unwrap_or_else(PoisonError::into_inner) = tuned;
     }
 
-    /// Whether the resident engine trains a wave as things stand.
-    pub fn is_resident(&self, wave: &WaveSetup<'_>) -> bool {
-        let options = self.options_for(wave.shape, wave.members.len());
-        let gpu = self.device();
-        choice(&gpu, &options)
-            .of_wave(wave, source_of(wave))
-            .is_some()
+    /// Whether a form can train a wave.
+    pub fn trains_in(&self, form: Form, wave: &WaveSetup<'_>) -> bool {
+        let (gpu, options) = (self.device(), self.options.in_form(form));
+        let resident = choice(&gpu, &options).of_wave(wave, source_of(wave));
+        matches!(form, Form::Layered(_)) || resident.is_some()
     }
 
     /// How a wave lies on the adapter: by the engine that trains it.

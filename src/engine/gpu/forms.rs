@@ -66,9 +66,18 @@ impl Form {
     pub fn name(self) -> String {
         match self {
             Self::Layered(tiles) => {
-                format!("layered {} {}", tiles.rows.name(), tiles.weights.name())
+                let (rows, weights) = (tiles.rows.name(), tiles.weights.name());
+                format!("{} {rows} {weights}", self.engine())
             }
-            Self::Resident(tiles) => format!("resident {}", tiles.name()),
+            Self::Resident(tiles) => format!("{} {}", self.engine(), tiles.name()),
+        }
+    }
+
+    /// The engine that it is of, the first word of its name.
+    pub fn engine(self) -> &'static str {
+        match self {
+            Self::Layered(_) => EngineKind::Layered.name(),
+            Self::Resident(_) => EngineKind::Resident.name(),
         }
     }
 
@@ -182,11 +191,21 @@ fn hardware_resident(kind: AdapterKind) -> Vec<Form> {
     )
 }
 
+/// The engine of a form, by the form's name.
+pub fn engine_of(name: &str) -> &str {
+    name.split(' ').next().unwrap_or_default()
+}
+
 /// What was measured to be the fastest form of each class.
 #[derive(Clone, Debug, Default)]
 pub struct Tuned(BTreeMap<WaveClass, Form>);
 
 impl Tuned {
+    /// One form, for one class.
+    pub fn only(class: &WaveClass, form: Form) -> Self {
+        Self([(class.clone(), form)].into())
+    }
+
     /// From now on waves of this class are trained like this.
     pub fn set(&mut self, class: WaveClass, form: Form) {
         self.0.insert(class, form);

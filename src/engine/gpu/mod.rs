@@ -26,7 +26,7 @@ mod tests;
 pub use adapter::{AdapterKind, GpuAdapter, enumerate};
 pub use device::GpuDevice;
 pub use engine::GpuEngine;
-pub use forms::{Form, Tuned, WaveClass};
+pub use forms::{Form, Tuned, WaveClass, engine_of};
 pub use kernels::Checks;
 pub use layered::StepCost;
 pub use options::{EngineKind, Options};

@@ -9,7 +9,8 @@ use super::engine::GpuEngine;
 use super::transfer;
 use super::wave::GpuWave;
 use crate::engine::{
-    EngineError, Evaluation, MemberSnapshot, MemberStatus, Part, Progress, Running, WaveSetup,
+    EngineError, Evaluation, MemberSnapshot, MemberStatus, Part, Progress, Running, Timing,
+    WaveSetup,
 };
 use crate::train::Member;
 
@@ -100,7 +101,9 @@ impl<'r> SplitWave<'r> {
             Some((resident, wave)) if resident == piece => wave,
             other => {
                 // First room, then the piece.
-                drop(other);
+                if let Some((_, other)) = other {
+                    other.timing()?;
+                }
                 let mut wave = self.engine.wave(*setup)?;
                 wave.load(members)?;
                 wave
@@ -150,6 +153,14 @@ impl Running for SplitWave<'_> {
 
     fn compile_s(&self) -> f64 {
         self.compile_s
+    }
+
+    /// Pieces have clocks of their own, of which no sum is kept; what they have seen goes to the trace.
+    fn timing(&self) -> Result<Option<Timing>, EngineError> {
+        if let Some((_, wave)) = &self.resident {
+            wave.timing()?;
+        }
+        Ok(None)
     }
 
     fn status(&self) -> Vec<MemberStatus> {
