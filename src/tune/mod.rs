@@ -142,12 +142,16 @@ impl<'e> Tuner<'e> {
 
     /// Whether the work would take long on a slow adapter of this kind.
     fn may_be_worth(&self, jobs: &[Job<'_>]) -> bool {
-        let slow = match self.kind {
+        let seconds = |job: &Job<'_>| (job.flops / self.slow()).max(job.steps * SLOW_STEP_S);
+        jobs.iter().map(seconds).sum::<f64>() >= WORTH_TUNING_S
+    }
+
+    /// FLOP/s of a slow adapter of this kind.
+    fn slow(&self) -> f64 {
+        match self.kind {
             AdapterKind::Software => SLOW_SOFTWARE,
             _ => SLOW_HARDWARE,
-        };
-        let seconds = |job: &Job<'_>| (job.flops / slow).max(job.steps * SLOW_STEP_S);
-        jobs.iter().map(seconds).sum::<f64>() >= WORTH_TUNING_S
+        }
     }
 
     fn measure_within_budget(
@@ -204,6 +208,9 @@ impl<'e> Tuner<'e> {
             return Ok(0.0);
         }
         let mut on_engine = OnEngine::new(self.engine, job)?;
+        if budget_s.is_some_and(|budget_s| on_engine.flops() / self.slow() > budget_s) {
+            return Ok(0.0);
+        }
         let mut tell = |measured: &Measurement| tell(job, measured);
         let (mut found, spent_s) = measure_all(&mut on_engine, forms, known, budget_s, &mut tell)?;
         found.retain(|measured| !measured.passing);
