@@ -28,9 +28,7 @@
 // engines compute the same bits wherever a driver translates the same expressions alike.
 //
 // `arena` is all of the workgroup's memory but a few words: first what is staged, then the weights.
-{% include "shared/member.wgsl" %}
-{% include "shared/functions.wgsl" %}
-{% include "shared/activation.wgsl" %}
+{% include "resident/common.wgsl" %}
 {% if dropout %}
 {% include "shared/dropout.wgsl" %}
 {% endif %}
@@ -38,77 +36,15 @@
 {% include "shared/state.wgsl" %}
 {% include "shared/step.wgsl" %}
 
-// What a dispatch is to do, and how the scratch is laid out.
-struct Run {
-    epoch: u32,                // members that are in this epoch take part
-    rows: u32,                 // a member begins no further step after so many rows
-    row_stride: u32,           // vec4s of the scratch that each row of a batch takes, over all layers
-    member_stride: u32,        // vec4s that each member takes beside its rows
-    row_tile: u32,             // batches are padded to a multiple of so many rows
-    steps: u32,                // nor after so many steps
-    unused_0: u32,
-    unused_1: u32,
-}
-
-// One dense layer and what follows it. Places count vec4s; a stride is from one row to the next.
-struct ResidentLayer {
-    inputs: u32,
-    outputs: u32,
-    input_stride: u32,
-    output_stride: u32,
-    bias: u32,                 // 1: a row of biases follows the weights
-    hidden: u32,               // 1: activation and dropout follow
-    normalized: u32,           // 1: batch norm stands before them
-    weights: u32,              // in `values`: slot after slot
-    weights_stride: u32,       // from one member's weights and biases to the next
-    moments: u32,              // in `moments`, of the weights
-    scale: u32,                // in `values`: gamma, then beta; slot after slot
-    running: u32,              // in `values`: running means, then variances; slot after slot
-    scale_moments: u32,        // in `moments`, of gamma and beta
-    in_arena: u32,             // weights and biases in the arena, behind what is staged
-    h: u32,                    // outputs in the scratch; logits and their gradient for the last layer
-    dy: u32,                   // gradient of the outputs in the scratch; for the last layer the same as `h`
-    z: u32,                    // outputs before batch norm, in the scratch
-    statistics: u32,           // of the batch norm, in the member's part beside its rows
-}
-
-@group(0) @binding(0) var<uniform> run: Run;
-@group(0) @binding(1) var<storage, read> members: array<Member>;
-@group(0) @binding(2) var<storage, read> layers: array<ResidentLayer>;
-@group(0) @binding(3) var<storage, read> features: array<{{ "u32" if source == "features_u8" else "vec4<f32>" }}>;
-@group(0) @binding(4) var<storage, read> orders: array<u32>;
-@group(0) @binding(5) var<storage, read> scaling: array<vec4<f32>>;
-@group(0) @binding(6) var<storage, read> targets: array<u32>;
 @group(0) @binding(7) var<storage, read_write> states: array<State>;
 @group(0) @binding(8) {{ "" if in_arena else "@coherent " }}var<storage, read_write> values: array<vec4<f32>>;
 @group(0) @binding(9) var<storage, read_write> moments: array<vec4<f32>>;
 @group(0) @binding(10) @coherent var<storage, read_write> scratch: array<vec4<f32>>;
 
-const THREADS = {{ THREADS }}u;
-var<workgroup> arena: array<vec4<f32>, {{ ARENA }}>;
 var<workgroup> cursor: Cursor;
 // 1: a parameter or a running statistic is not finite.
 var<workgroup> mark: atomic<u32>;
-
-// What the functions of a step have in common.
-struct Step {
-    slot: u32,
-    batch: Cursor,
-    scratch: u32,              // where the member's part of the scratch begins
-    padded_rows: u32,          // rows of the batch in the scratch
-}
-
-// Where a layer's rows, or what lies beside them, begin in the scratch.
-fn rows_at(step: Step, place: u32) -> u32 {
-    return step.scratch + place * step.padded_rows;
-}
-
-fn beside_rows(step: Step, place: u32) -> u32 {
-    return step.scratch + run.row_stride * step.padded_rows + place;
-}
 {% include "shared/updated_parameter.wgsl" %}
-{% include "resident/tiles.wgsl" %}
-{% include "resident/weights.wgsl" %}
 {% if batch_norm %}
 {% include "resident/batch_norm.wgsl" %}
 {% endif %}
@@ -116,12 +52,6 @@ fn beside_rows(step: Step, place: u32) -> u32 {
 {% include "resident/loss.wgsl" %}
 {% include "resident/backward_input.wgsl" %}
 {% include "resident/backward_weights.wgsl" %}
-
-fn step_of(slot: u32, member: Member, batch: Cursor) -> Step {
-    let padded = (member.batch_size + run.row_tile - 1u) / run.row_tile * run.row_tile;
-    let at = member.first_row * run.row_stride + slot * run.member_stride;
-    return Step(slot, batch, at, padded);
-}
 
 @compute @workgroup_size({{ THREADS }})
 fn resident(

@@ -3,6 +3,7 @@
 // Beside the rows it publishes, [8][units]: mean and 1 / deviation of the batch, gamma, beta; on the way
 // back dbeta, dgamma, gamma / deviation; and the variance of the batch.
 {% include "shared/batch_norm.wgsl" %}
+{% include "resident/batch_norm_places.wgsl" %}
 
 fn z_at(at: u32) -> vec4<f32> {
     return scratch[at];
@@ -14,15 +15,6 @@ fn z_at(at: u32) -> vec4<f32> {
 // turn; the first of them owns the units.
 const GROUP_COLUMNS = {{ GROUP_COLUMNS }}u;
 const GROUP_BLOCKS = {{ THREADS // GROUP_COLUMNS }}u;
-
-// gamma in `values`; beta is one row further.
-fn scale_at(layer: ResidentLayer, slot: u32, column: u32) -> u32 {
-    return layer.scale + 2u * slot * layer.output_stride + column;
-}
-
-fn running_at(layer: ResidentLayer, slot: u32, column: u32) -> u32 {
-    return layer.running + 2u * slot * layer.output_stride + column;
-}
 
 fn norm_forward(l: u32, member: Member, step: Step, t: u32) {
     let layer = layers[l];

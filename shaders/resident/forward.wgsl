@@ -7,7 +7,7 @@ fn forward(l: u32, member: Member, step: Step, t: u32) {
         forward_wide(l, member, step, t);
     }
     storageBarrier();
-{% if batch_norm %}
+{% if batch_norm and not evaluates %}
     if (layers[l].normalized != 0u) {
         norm_forward(l, member, step, t);
     }
@@ -21,22 +21,32 @@ fn finish_forward(
     if (layer.bias != 0u) {
         h += weight(bias_at(layer, step.slot, column_4));
     }
+{% if evaluates %}
+    let place = layer.h;
+{% if batch_norm %}
+    if (layer.normalized != 0u) {
+        h = normalized_by_running(layer, step.slot, column_4, h);
+    }
+{% endif %}
+    h = finish_hidden(layer, l, member, step, row, column_4, h);
+{% else %}
     var place = layer.z;
     if (layer.normalized == 0u) {
         place = layer.h;
         h = finish_hidden(layer, l, member, step, row, column_4, h);
     }
+{% endif %}
     scratch[rows_at(step, place) + row * layer.output_stride + column_4] = h;
 }
 
-// Activation and dropout, where they follow; 0 in the padding.
+// Activation and, in training, dropout, where they follow; 0 in the padding.
 fn finish_hidden(
     layer: ResidentLayer, l: u32, member: Member, step: Step, row: u32, column_4: u32, z: vec4<f32>,
 ) -> vec4<f32> {
     var h = z;
     if (layer.hidden != 0u) {
         h = activate(h, member.activation);
-{% if dropout %}
+{% if dropout and not evaluates %}
         if (member.dropout_threshold != 0u) {
             h *= dropout_factors(member, column_4, row, l, step.batch.steps);
         }

@@ -66,9 +66,11 @@ fn weight(at: u32) -> vec4<f32> {
     return values[at];
 }
 
+{% if not evaluates %}
 fn set_weight(at: u32, value: vec4<f32>) {
     values[at] = value;
 }
+{% endif %}
 
 fn load_weights(slot: u32, t: u32) {}
 
@@ -91,6 +93,7 @@ fn stage_weights(
     }
 }
 {% endif %}
+{% if not evaluates %}
 
 fn is_finite_4(v: vec4<f32>) -> bool {
     return is_finite(v.x) && is_finite(v.y) && is_finite(v.z) && is_finite(v.w);
@@ -123,3 +126,4 @@ fn store_weights(slot: u32, look: bool, t: u32) -> bool {
     workgroupBarrier();
     return atomicLoad(&mark) == 0u;
 }
+{% endif %}

@@ -165,15 +165,13 @@ impl BufferLayout {
     }
 
     /// Bytes of a member in each buffer of the resident engine: parameters and running statistics,
-    /// moments, scratch, and what evaluations need.
+    /// moments, scratch.
     fn resident(self, shape: &Shape, hyperparameters: &Hyperparameters) -> Vec<u64> {
         let layers = self.member(shape, hyperparameters);
         let values = layers.iter().map(|l| l.weights + 2 * l.norm.scale).sum();
         let moments = layers.iter().map(|l| l.moments + l.norm.moments).sum();
         let scratch = self.scratch(shape, hyperparameters.batch_size);
-        let mut buffers = vec![values, moments, scratch];
-        buffers.extend(layers.iter().flat_map(|l| [l.outputs, l.norm.inputs]));
-        buffers
+        vec![values, moments, scratch]
     }
 
     /// Bytes of a member, layer by layer. Rows of values are padded to 16 bytes.
@@ -188,14 +186,14 @@ impl BufferLayout {
             let row = 4 * (layer.outputs as u64).next_multiple_of(4);
             let bias = u64::from(!layer.bias.is_empty());
             let weights = (layer.inputs as u64 + bias).saturating_mul(row);
-            let outputs = rows.saturating_mul(row);
+            let outputs = layered * rows.saturating_mul(row);
             let arena = layered * u64::from(self.gradients);
             let norm = |bytes: u64| if layer.batch_norm() { bytes } else { 0 };
             LayerBytes {
                 weights,
                 moments: weights.saturating_mul(moments),
                 outputs,
-                output_gradients: if l == last { 0 } else { layered * outputs },
+                output_gradients: if l == last { 0 } else { outputs },
                 gradients: weights * arena,
                 norm: NormBytes {
                     inputs: norm(outputs),

@@ -128,6 +128,9 @@ impl Session<'_, '_, '_> {
         let trace = self.control.trace.clone();
         let mut run = WaveRun::new(wave, running, stored, trace)?;
         self.control.observer.on(run.started_event());
+        if !run.header.refit {
+            run.running.train_ahead(epochs, Part::Validation);
+        }
         while run.epoch() < epochs {
             if self.train_epoch(&mut run)? == WaveEnd::Interrupted {
                 run.read_clock()?;
@@ -135,6 +138,10 @@ impl Session<'_, '_, '_> {
             }
             run.note_epoch()?;
             self.tell(&run);
+            if self.save_when_due(&mut run)? == WaveEnd::Interrupted {
+                run.read_clock()?;
+                return Ok(WaveResult::Interrupted);
+            }
         }
         let outcomes = run.outcomes()?;
         run.read_clock()?;
@@ -148,29 +155,41 @@ impl Session<'_, '_, '_> {
         }))
     }
 
-    /// Trains the wave's next epoch, pausing to tell, to save and to stop.
+    /// Trains the wave's next epoch, pausing to tell, to save and to stop. Its end is noted before anything is
+    /// saved: the engine may already be in the epoch behind it.
     fn train_epoch(&mut self, run: &mut WaveRun<'_>) -> Result<WaveEnd, StudyError> {
         let target = run.epoch() + 1;
         loop {
-            let save_at = run.saved + self.control.checkpoint_every;
+            let save_at = self.save_at(run);
             let now = Instant::now();
             let until = save_at.min(now + TELL_EVERY).max(now + TRAIN_AT_LEAST);
             let stop = self.control.stop;
             let pause =
                 || stop.load(std::sync::atomic::Ordering::Relaxed) || Instant::now() >= until;
-            let progress = run.train(target, &pause)?;
-            if self.stopped() {
-                self.save(run)?;
-                return Ok(WaveEnd::Interrupted);
-            }
-            if Instant::now() >= save_at {
-                self.save(run)?;
-            }
-            if progress == Progress::Reached {
+            if run.train(target, &pause)? == Progress::Reached {
                 return Ok(WaveEnd::Finished);
+            }
+            if self.save_when_due(run)? == WaveEnd::Interrupted {
+                return Ok(WaveEnd::Interrupted);
             }
             self.tell(run);
         }
+    }
+
+    fn save_at(&self, run: &WaveRun<'_>) -> Instant {
+        run.saved + self.control.checkpoint_every
+    }
+
+    /// Writes a checkpoint, if it is time or the study was stopped.
+    fn save_when_due(&mut self, run: &mut WaveRun<'_>) -> Result<WaveEnd, StudyError> {
+        if self.stopped() {
+            self.save(run)?;
+            return Ok(WaveEnd::Interrupted);
+        }
+        if Instant::now() >= self.save_at(run) {
+            self.save(run)?;
+        }
+        Ok(WaveEnd::Finished)
     }
 
     fn save(&mut self, run: &mut WaveRun<'_>) -> Result<(), StudyError> {

@@ -4,7 +4,7 @@ use super::*;
 use crate::bench::Workload;
 use crate::data::{self, DataConfig, Dataset, Splits};
 use crate::engine::TUNED_VARIANT;
-use crate::engine::gpu::{EngineKind, Options, enumerate};
+use crate::engine::gpu::{EngineKind, Options, ResidentKernel, enumerate};
 use crate::seed::Seed;
 use crate::train::{Activation, Hyperparameters, Member, MemberId, Optimizer, Shape};
 
@@ -109,7 +109,7 @@ fn a_wrong_form_is_struck_out_by_name() {
     let resident = tuner.forms_of(&job)[0];
     assert_eq!(resident.engine(), "resident");
     engine.set_tuned(Tuned::only(&job.class, resident));
-    engine.edit_resident(&job.workload.setup(), |text| {
+    engine.edit_resident(ResidentKernel::Train, &job.workload.setup(), |text| {
         text.replace("weight(at), gradient)", "weight(at), 1.01 * gradient)")
     });
     let wrong = on_engine.measure(resident, 60.0).unwrap();

@@ -7,14 +7,14 @@ use std::time::Instant;
 use super::adapter::{AdapterKind, GpuAdapter, enumerate};
 use super::device::GpuDevice;
 use super::forms::{Form, Tuned, WaveClass};
-use super::kernels::{Checks, Kernel, resident};
+use super::kernels::{Checks, Kernel, resident, resident_evaluate};
 use super::layered::{Kernels, StepCost, feature_bytes, predicted_bytes};
 use super::options::{EngineKind, Options};
-use super::resident::{Choice, Resident};
-use super::shader::{ResidentVariant, Source, Tiles};
+use super::resident::{Choice, Resident, ResidentForm};
+use super::shader::{ResidentKernel, ResidentVariant, Source, Tiles};
 use super::split;
 use super::timing::Timer;
-use super::wave::GpuWave;
+use super::wave::{GpuWave, WaveKernels};
 use crate::data::{Dataset, FeatureValues, Features};
 use crate::engine::{
     AdapterDescription, Engine, EngineError, Running, SHAPE_VARIANT, TUNED_VARIANT, Trace,
@@ -42,7 +42,7 @@ struct Opened {
     /// Kernels by how features are stored and results are cut, compiled when first needed.
     kernels: BTreeMap<(Source, Tiles), Arc<Kernels>>,
     /// Resident kernels by what is compiled in.
-    resident: BTreeMap<ResidentVariant, Arc<Kernel>>,
+    resident: BTreeMap<(ResidentKernel, ResidentVariant), Arc<Kernel>>,
 }
 
 impl Opened {
@@ -79,16 +79,25 @@ impl GpuEngine {
         self
     }
 
-    /// Compiles the resident kernel for waves like this from an edited text.
+    /// Compiles a resident kernel for waves like this from an edited text.
     #[cfg(test)]
-    pub fn edit_resident(&self, wave: &WaveSetup<'_>, edit: impl Fn(String) -> String) {
+    pub fn edit_resident(
+        &self,
+        kernel: ResidentKernel,
+        wave: &WaveSetup<'_>,
+        edit: impl Fn(String) -> String,
+    ) {
         let gpu = self.device();
         let options = self.options_for(wave.shape, wave.members.len());
         let form = choice(&gpu, &options).of_wave(wave, source_of(wave));
-        let (variant, _) = form.expect("a wave of the resident engine");
-        let text = edit(variant.render());
-        let kernel = Kernel::from_wgsl(&gpu, self.options.checks, "resident", text);
-        self.opened().resident.insert(variant, Arc::new(kernel));
+        let form = form.expect("a wave of the resident engine");
+        let variant = form.variant.of_kernel(kernel);
+        let text = edit(variant.render(kernel));
+        let compiled = Kernel::from_wgsl(&gpu, self.options.checks, kernel.name(), text);
+        let mut opened = self.opened();
+        opened
+            .resident
+            .insert((kernel, variant), Arc::new(compiled));
     }
 
     /// The same engine with other limits of a wave; results do not depend on them.
@@ -139,20 +148,17 @@ impl GpuEngine {
         let begun = Instant::now();
         let _span = self.trace.host("start a wave");
         let options = self.options_for(wave.shape, wave.members.len());
-        let (gpu, kernels) = self.compiled(source, &options)?;
-        let resident = match choice(&gpu, &options).of_wave(&wave, source) {
-            Some((variant, most_steps)) => {
-                let kernel = self.compiled_resident(&gpu, variant)?;
-                Some(Resident::new(kernel, most_steps))
-            }
-            None => None,
+        let gpu = self.device();
+        let kernels = match choice(&gpu, &options).of_wave(&wave, source) {
+            Some(form) => WaveKernels::Resident(self.compiled_resident(&gpu, form)?),
+            None => WaveKernels::Layered(self.compiled_layered(&gpu, source, &options)?),
         };
         let layout = self.layout_of(&gpu, &wave);
         let compile_s = begun.elapsed().as_secs_f64();
         let timer = self
             .timed
             .then(|| Timer::new(Arc::clone(&gpu), self.trace.clone()));
-        let wave = GpuWave::new(gpu, kernels, resident, wave, layout, options)?;
+        let wave = GpuWave::new(gpu, kernels, wave, layout, options)?;
         Ok(wave.compiled_in(compile_s).with_timer(timer))
     }
 
@@ -206,47 +212,67 @@ impl GpuEngine {
         features: &Features,
     ) -> StepCost {
         let feature_row = feature_bytes(features) / features.rows().max(1) as u64;
-        StepCost::new(shape, members, self.layout, feature_row)
+        StepCost::new(shape, members, self.layout.without_resident(), feature_row)
     }
 
-    /// The device, with the kernels for features that are stored like this.
-    fn compiled(
+    /// The layered kernels for features that are stored like this.
+    fn compiled_layered(
         &self,
+        gpu: &GpuDevice,
         source: Source,
         options: &Options,
-    ) -> Result<(Arc<GpuDevice>, Arc<Kernels>), EngineError> {
+    ) -> Result<Arc<Kernels>, EngineError> {
         let mut opened = self.opened();
         let key = (source, options.tiles);
-        let gpu = Arc::clone(&opened.gpu);
         if let Some(compiled) = opened.kernels.get(&key) {
-            return Ok((gpu, Arc::clone(compiled)));
+            return Ok(Arc::clone(compiled));
         }
-        let compiled = Arc::new(Kernels::compile(&gpu, options, source));
+        let compiled = Arc::new(Kernels::compile(gpu, options, source));
         gpu.check()?;
         opened.kernels.insert(key, Arc::clone(&compiled));
-        Ok((gpu, compiled))
+        Ok(compiled)
     }
 
     fn compiled_resident(
         &self,
         gpu: &GpuDevice,
+        form: ResidentForm,
+    ) -> Result<Resident, EngineError> {
+        Ok(Resident {
+            train: self.resident_kernel(gpu, ResidentKernel::Train, form.variant)?,
+            evaluate: self.resident_kernel(gpu, ResidentKernel::Evaluate, form.variant)?,
+            form,
+        })
+    }
+
+    fn resident_kernel(
+        &self,
+        gpu: &GpuDevice,
+        kernel: ResidentKernel,
         variant: ResidentVariant,
     ) -> Result<Arc<Kernel>, EngineError> {
+        let variant = variant.of_kernel(kernel);
         let mut opened = self.opened();
-        let does = |compiled: &ResidentVariant| {
+        let does = |(of, compiled): &(ResidentKernel, ResidentVariant)| {
             let alike = ResidentVariant {
                 needs: variant.needs,
                 ..*compiled
             };
-            alike == variant && compiled.needs.hold(variant.needs)
+            *of == kernel && alike == variant && compiled.needs.hold(variant.needs)
         };
-        if let Some((_, kernel)) = opened.resident.iter().find(|(compiled, _)| does(compiled)) {
-            return Ok(Arc::clone(kernel));
+        if let Some((_, compiled)) = opened.resident.iter().find(|(key, _)| does(key)) {
+            return Ok(Arc::clone(compiled));
         }
-        let kernel = Arc::new(resident::compile(gpu, self.options.checks, variant));
+        let compile = match kernel {
+            ResidentKernel::Train => resident::compile,
+            ResidentKernel::Evaluate => resident_evaluate::compile,
+        };
+        let compiled = Arc::new(compile(gpu, self.options.checks, variant));
         gpu.check()?;
-        opened.resident.insert(variant, Arc::clone(&kernel));
-        Ok(kernel)
+        opened
+            .resident
+            .insert((kernel, variant), Arc::clone(&compiled));
+        Ok(compiled)
     }
 
     /// The adapter, with the engine that trains most of these shapes and, for each, which does and how.

@@ -151,13 +151,13 @@ pub struct State {
     pub unused: [u32; 2],
 }
 
-/// What a dispatch of the resident kernel is to do, and how its scratch is laid out.
+/// What a dispatch of a resident kernel is to do, and how its scratch is laid out.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
 pub struct Run {
-    /// Members that are in this epoch take part.
+    /// Training: members that are in this epoch take part.
     pub epoch: u32,
-    /// A member begins no further step after so many rows.
+    /// A member begins no further step after so many rows; so many are evaluated.
     pub rows: u32,
     /// `vec4`s that each row of a batch takes, over all layers.
     pub row_stride: u32,
@@ -165,10 +165,12 @@ pub struct Run {
     pub member_stride: u32,
     /// Batches are padded to a multiple of so many rows.
     pub row_tile: u32,
-    /// Nor after so many steps.
+    /// Nor a step after so many.
     pub steps: u32,
-    /// Padding.
-    pub unused: [u32; 2],
+    /// Evaluations: rows of the part that were done before.
+    pub first: u32,
+    /// Words from one member's results to the next.
+    pub results_stride: u32,
 }
 
 /// One dense layer and what follows it, for the resident kernel; places and strides count `vec4`s.

@@ -6,6 +6,7 @@ mod adapter;
 pub mod check;
 mod device;
 mod engine;
+mod evaluated;
 mod forms;
 mod kernels;
 mod layered;
@@ -33,5 +34,6 @@ pub use options::{EngineKind, Options};
 pub use peak::fma_peak;
 pub use quiet::quiet_drivers;
 pub use shader::{
-    Rendered, ResidentTiles, ResidentVariant, TileShape, Tiles, every_text, shader_fingerprint,
+    Rendered, ResidentKernel, ResidentTiles, ResidentVariant, TileShape, Tiles, every_text,
+    shader_fingerprint,
 };

@@ -8,7 +8,7 @@ use super::GpuDevice;
 use super::kernels::fma_peak::{self, Bindings, Chains, workgroup_flops};
 use super::kernels::{Checks, Kernel, whole};
 use super::shader::{Source, TileShape, Variant};
-use super::timing::{PassKind, Timer};
+use super::timing::{Encoding, PassKind, Timer};
 use super::transfer::{self, Allocator};
 use crate::engine::{EngineError, Trace};
 
@@ -84,16 +84,11 @@ impl Bench {
     /// Seconds of one dispatch.
     fn seconds(&self, workgroups: u32) -> Result<f64, EngineError> {
         let before = self.timer.spent()?.device_s;
-        let timed = self.timer.begin(PassKind::Train)?;
-        let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
-        let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
-            label: Some("regatta.fma_peak"),
-            timestamp_writes: timed.writes(),
+        let mut encoding = Encoding::new(&self.gpu, Some(&self.timer))?;
+        encoding.pass(PassKind::Train, 1, |pass| {
+            self.kernel.dispatch(pass, &self.bindings, workgroups);
         });
-        self.kernel.dispatch(&mut pass, &self.bindings, workgroups);
-        drop(pass);
-        let commands = encoder.finish();
-        self.timer.end(&timed, 1);
+        let commands = encoding.finish();
         let begun = Instant::now();
         let submission = self.gpu.queue.submit([commands]);
         transfer::wait(&self.gpu, Some(submission))?;

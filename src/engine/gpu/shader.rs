@@ -10,7 +10,7 @@ use minijinja::{Environment, UndefinedBehavior, Value, context};
 use sha2::{Digest, Sha256};
 
 pub use iterations::Iterations;
-pub use resident::{ResidentTiles, ResidentVariant};
+pub use resident::{ResidentKernel, ResidentTiles, ResidentVariant};
 
 use super::layout::MemberData;
 use crate::train::{BATCH_NORM_EPSILON, BATCH_NORM_MOMENTUM, DIVERGED_CROSS_ENTROPY};
@@ -136,7 +136,10 @@ templates![
     "resident/backward_input.wgsl",
     "resident/backward_weights.wgsl",
     "resident/batch_norm.wgsl",
+    "resident/batch_norm_places.wgsl",
+    "resident/batch_norm_running.wgsl",
     "resident/begin_tile.wgsl",
+    "resident/common.wgsl",
     "resident/end_tile.wgsl",
     "resident/forward.wgsl",
     "resident/loss.wgsl",
@@ -167,6 +170,7 @@ templates![
     "find_non_finite.wgsl",
     "fma_peak.wgsl",
     "resident.wgsl",
+    "resident_evaluate.wgsl",
     "softmax_cross_entropy.wgsl",
     "step.wgsl",
     "update.wgsl",
@@ -238,6 +242,15 @@ impl Needs {
             needs.dropout |= member.dropout_threshold != 0;
         }
         needs
+    }
+
+    /// What evaluations of the same members need.
+    fn of_evaluations(self) -> Self {
+        Self {
+            optimizers: 0,
+            dropout: false,
+            ..self
+        }
     }
 
     /// Whether a kernel for `self` does for members that need `other`.
@@ -335,8 +348,8 @@ pub fn shader_fingerprint() -> String {
 /// Every different text of every kernel with these tiles.
 pub fn every_text(tiles: &[TileShape]) -> Vec<Rendered> {
     let mut texts: Vec<Rendered> = Vec::new();
-    // The resident kernel has variants of its own.
-    for kernel in kernels().filter(|&kernel| kernel != "resident") {
+    // The resident kernels have variants of their own.
+    for kernel in kernels().filter(|kernel| !kernel.starts_with("resident")) {
         for variant in variants(tiles) {
             let wgsl = render(kernel, variant);
             if texts.iter().all(|text| text.wgsl != wgsl) {

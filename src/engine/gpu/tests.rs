@@ -1,5 +1,6 @@
 //! The layered engine on every adapter found: against the f64 oracle, and bit against bit.
 
+mod ahead;
 mod faults;
 mod layout;
 mod members;

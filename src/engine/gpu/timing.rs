@@ -50,20 +50,69 @@ impl PassKind {
             Self::Evaluate => "evaluate",
         }
     }
+
+    /// For tools that show what a device does.
+    fn label(self) -> &'static str {
+        match self {
+            Self::Train => "regatta.train",
+            Self::Evaluate => "regatta.evaluate",
+        }
+    }
 }
 
-/// A pass that is being encoded.
-#[derive(Debug)]
-pub struct TimedPass<'t> {
-    kind: PassKind,
-    begun: Instant,
-    writes: Option<wgpu::ComputePassTimestampWrites<'t>>,
+/// Passes of one submission, measured where that was asked for.
+pub struct Encoding<'a> {
+    encoder: wgpu::CommandEncoder,
+    timer: Option<&'a Timer>,
 }
 
-impl TimedPass<'_> {
-    /// What the pass's descriptor says of timestamps.
-    pub fn writes(&self) -> Option<wgpu::ComputePassTimestampWrites<'_>> {
-        self.writes.clone()
+/// Passes that an [`Encoding`] may have: their timestamps are read no earlier than they are submitted.
+const PASSES_A_SUBMISSION: usize = 2;
+
+impl<'a> Encoding<'a> {
+    /// Nothing is encoded yet.
+    ///
+    /// # Errors
+    /// When the device fails: earlier timestamps are read where there is no room for more.
+    pub fn new(gpu: &GpuDevice, timer: Option<&'a Timer>) -> Result<Self, EngineError> {
+        if let Some(timer) = timer {
+            timer.make_room(PASSES_A_SUBMISSION)?;
+        }
+        Ok(Self {
+            encoder: gpu.device.create_command_encoder(&Default::default()),
+            timer,
+        })
+    }
+
+    /// Adds a pass of so many dispatches.
+    pub fn pass(
+        &mut self,
+        kind: PassKind,
+        dispatches: usize,
+        play: impl FnOnce(&mut wgpu::ComputePass<'_>),
+    ) {
+        let begun = Instant::now();
+        let mut pass = self
+            .encoder
+            .begin_compute_pass(&wgpu::ComputePassDescriptor {
+                label: Some(kind.label()),
+                timestamp_writes: self.timer.and_then(|timer| timer.writes(kind)),
+            });
+        play(&mut pass);
+        drop(pass);
+        if let Some(timer) = self.timer {
+            timer.encoded(kind, begun, dispatches as u64);
+        }
+    }
+
+    /// For what is no pass.
+    pub fn encoder(&mut self) -> &mut wgpu::CommandEncoder {
+        &mut self.encoder
+    }
+
+    /// What is to be submitted.
+    pub fn finish(self) -> wgpu::CommandBuffer {
+        self.encoder.finish()
     }
 }
 
@@ -83,31 +132,29 @@ impl Timer {
         }
     }
 
-    /// Begins the encoding of a pass.
-    ///
-    /// # Errors
-    /// When the device fails: earlier timestamps are read where there is no room for more.
-    pub fn begin(&self, kind: PassKind) -> Result<TimedPass<'_>, EngineError> {
+    /// Reads earlier timestamps where there is no room for so many passes more.
+    fn make_room(&self, passes: usize) -> Result<(), EngineError> {
         if let Some(timestamps) = &self.timestamps
-            && timestamps.passes.borrow().len() == MOST_PASSES as usize
+            && timestamps.passes.borrow().len() + passes > MOST_PASSES as usize
         {
             self.read(timestamps)?;
         }
-        Ok(TimedPass {
-            kind,
-            begun: Instant::now(),
-            writes: self.timestamps.as_ref().map(|t| t.next(kind)),
-        })
+        Ok(())
     }
 
-    /// The pass was encoded, with so many dispatches. It must be submitted.
-    pub fn end(&self, pass: &TimedPass<'_>, dispatches: u64) {
-        if pass.kind == PassKind::Evaluate {
+    /// Where the next pass writes its timestamps.
+    fn writes(&self, kind: PassKind) -> Option<wgpu::ComputePassTimestampWrites<'_>> {
+        self.timestamps.as_ref().map(|t| t.next(kind))
+    }
+
+    /// A pass was encoded, with so many dispatches.
+    fn encoded(&self, kind: PassKind, begun: Instant, dispatches: u64) {
+        if kind == PassKind::Evaluate {
             return;
         }
         let spent = self.spent.get();
         self.spent.set(Timing {
-            encode_s: spent.encode_s + pass.begun.elapsed().as_secs_f64(),
+            encode_s: spent.encode_s + begun.elapsed().as_secs_f64(),
             dispatches: spent.dispatches + dispatches,
             ..spent
         });

@@ -279,51 +279,105 @@ fn read_chunk(
     pieces: &[(usize, Wanted<'_>)],
     parts: &mut [Vec<u8>],
 ) -> Result<(), EngineError> {
-    let total: u64 = pieces.iter().map(|(_, piece)| piece.bytes).sum();
-    let staging = gpu.device.create_buffer(&wgpu::BufferDescriptor {
-        label: Some("regatta.readback"),
-        size: total.max(LEAST_BYTES),
-        usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
-        mapped_at_creation: false,
-    });
+    let wanted: Vec<Wanted<'_>> = pieces.iter().map(|(_, piece)| *piece).collect();
     let mut encoder = gpu.device.create_command_encoder(&Default::default());
-    let mut at = 0;
-    for (_, w) in pieces {
-        encoder.copy_buffer_to_buffer(w.buffer, w.offset, &staging, at, w.bytes);
-        at += w.bytes;
-    }
+    let readback = Readback::encode(gpu, &mut encoder, &wanted);
     gpu.queue.submit([encoder.finish()]);
-    let bytes = mapped(gpu, &staging)?;
-    let mut rest = bytes.as_slice();
-    for (part, piece) in pieces {
-        let length = usize::try_from(piece.bytes).expect("a chunk is mapped");
-        let (read, after) = rest.split_at(length);
-        parts[*part].extend_from_slice(read);
-        rest = after;
+    let read = readback.on_its_way().wait(gpu, None)?;
+    for ((part, _), bytes) in pieces.iter().zip(read) {
+        parts[*part].extend_from_slice(&bytes);
     }
     Ok(())
 }
 
-fn mapped(gpu: &GpuDevice, staging: &wgpu::Buffer) -> Result<Vec<u8>, EngineError> {
-    let (sender, receiver) = std::sync::mpsc::channel();
-    staging.map_async(wgpu::MapMode::Read, .., move |result| {
-        // The receiver is gone only when this function has ended.
-        let _ = sender.send(result);
-    });
-    wait(gpu, None)?;
-    let failed = |reason: String| EngineError::Device {
-        adapter: gpu.description.name.clone(),
-        reason,
-    };
-    match receiver.recv() {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => return Err(failed(error.to_string())),
-        Err(error) => return Err(failed(error.to_string())),
+/// Copies of parts of buffers that a submission makes.
+pub struct Readback {
+    staging: wgpu::Buffer,
+    sizes: Vec<u64>,
+}
+
+impl Readback {
+    /// Whether so much is read at once.
+    pub fn takes(wanted: &[Wanted<'_>]) -> bool {
+        wanted.iter().map(|w| w.bytes).sum::<u64>() <= CHUNK_BYTES
     }
-    let view = staging
-        .get_mapped_range(..)
-        .map_err(|error| failed(error.to_string()))?;
-    Ok(view.to_vec())
+
+    /// Encodes the copies.
+    pub fn encode(
+        gpu: &GpuDevice,
+        encoder: &mut wgpu::CommandEncoder,
+        wanted: &[Wanted<'_>],
+    ) -> Self {
+        let sizes: Vec<u64> = wanted.iter().map(|w| w.bytes).collect();
+        let staging = gpu.device.create_buffer(&wgpu::BufferDescriptor {
+            label: Some("regatta.readback"),
+            size: sizes.iter().sum::<u64>().max(LEAST_BYTES),
+            usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
+            mapped_at_creation: false,
+        });
+        let mut at = 0;
+        for w in wanted {
+            encoder.copy_buffer_to_buffer(w.buffer, w.offset, &staging, at, w.bytes);
+            at += w.bytes;
+        }
+        Self { staging, sizes }
+    }
+
+    /// The submission was made: the host is told when it is done.
+    pub fn on_its_way(self) -> ReadbackOnItsWay {
+        let (sender, mapped) = std::sync::mpsc::channel();
+        let read = wgpu::MapMode::Read;
+        self.staging.map_async(read, .., move |result| {
+            // The receiver is gone only when nobody wants to know any more.
+            let _ = sender.send(result);
+        });
+        ReadbackOnItsWay {
+            readback: self,
+            mapped,
+        }
+    }
+}
+
+/// The same, once it is submitted.
+pub struct ReadbackOnItsWay {
+    readback: Readback,
+    mapped: std::sync::mpsc::Receiver<Result<(), wgpu::BufferAsyncError>>,
+}
+
+impl ReadbackOnItsWay {
+    /// Waits for the submission, or for all of them; the bytes of each part.
+    ///
+    /// # Errors
+    /// When the device is lost or fails.
+    pub fn wait(
+        self,
+        gpu: &GpuDevice,
+        submission: Option<wgpu::SubmissionIndex>,
+    ) -> Result<Vec<Vec<u8>>, EngineError> {
+        wait(gpu, submission)?;
+        let failed = |reason: String| EngineError::Device {
+            adapter: gpu.description.name.clone(),
+            reason,
+        };
+        match self.mapped.recv() {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => return Err(failed(error.to_string())),
+            Err(error) => return Err(failed(error.to_string())),
+        }
+        let Readback { staging, sizes } = self.readback;
+        let view = staging
+            .get_mapped_range(..)
+            .map_err(|error| failed(error.to_string()))?;
+        let mut rest: &[u8] = &view;
+        let mut parts = Vec::with_capacity(sizes.len());
+        for size in sizes {
+            let length = usize::try_from(size).expect("a chunk is mapped");
+            let (part, after) = rest.split_at(length);
+            parts.push(part.to_vec());
+            rest = after;
+        }
+        Ok(parts)
+    }
 }
 
 /// Waits for a submission, or for all of them.

@@ -44,7 +44,7 @@ struct Work {
 }
 
 /// Trains the same members for one epoch of few rows on two engines, and compares what they have learnt,
-/// tensor by tensor: to 1e-4 of the norm. Where drivers translate alike they are the same to the bit.
+/// tensor by tensor: to 1e-4 of the norm; and what they count of rows that were not trained on. Where drivers translate alike they are the same to the bit.
 ///
 /// # Errors
 /// When an engine fails. That they differ is no error; the report says so.
@@ -65,6 +65,7 @@ pub fn agreement(
         let found = work.train(other, &members)?;
         for (expected, found) in expected.iter().zip(&found) {
             compare_values(&expected.snapshot, &found.snapshot, batch_norm, &mut report);
+            compare_counts(expected, found, batch_norm, &mut report);
         }
     }
     Ok(report)
@@ -104,6 +105,45 @@ fn compare_values(
         // NaN is a failure too.
         if error.is_nan() || error > 1.0 {
             report.fail(format!("{at}: {error:.1} times the largest difference"));
+        }
+    }
+}
+
+/// What both counted on rows that were not trained on: the losses, and where rows were put. A row whose two
+/// best logits differ by rounding may be put elsewhere.
+fn compare_counts(
+    expected: &Trained,
+    found: &Trained,
+    batch_norm: bool,
+    report: &mut KernelReport,
+) {
+    let trial = expected.snapshot.id.trial;
+    let at = format!("evaluation of member {trial}, batch norm {batch_norm}");
+    let (Some(expected), Some(found)) = (&expected.evaluation, &found.evaluation) else {
+        if expected.evaluation.is_some() != found.evaluation.is_some() {
+            report.fail(format!("{at}: one engine has none"));
+        }
+        return;
+    };
+    let loss = (expected.loss_sum - found.loss_sum).abs() / expected.loss_sum.abs().max(1.0);
+    // NaN is a failure too.
+    if loss.is_nan() || loss > MOST_DIFFERENCE {
+        let (known, other) = (expected.loss_sum, found.loss_sum);
+        report.fail(format!("{at}: a loss of {other}, not {known}"));
+    }
+    let elsewhere =
+        |a: &[u64], b: &[u64]| a.iter().zip(b).map(|(a, b)| a.abs_diff(*b)).sum::<u64>();
+    let most = 2 * (1 + expected.rows / 100);
+    for (name, a, b) in [
+        ("given", &expected.predicted, &found.predicted),
+        (
+            "rightly given",
+            &expected.true_positives,
+            &found.true_positives,
+        ),
+    ] {
+        if elsewhere(a, b) > most {
+            report.fail(format!("{at}: {name} the classes {b:?}, not {a:?}"));
         }
     }
 }
@@ -336,6 +376,32 @@ mod tests {
             change(&mut wrong);
             let mut report = KernelReport::new("x");
             compare_values(&right, &wrong, true, &mut report);
+            assert!(!report.passed(), "{report:?}");
+        }
+    }
+
+    #[test]
+    fn engines_that_count_something_else_do_not_agree() {
+        let engine = CpuEngine::<f32>::new(Some(1)).unwrap();
+        let work = Work::digits(true).with_rows(ROWS_TO_AGREE);
+        let train = || work.train(&engine, &members(1)).unwrap().remove(0);
+        let right = train();
+        type Change = fn(&mut Option<Evaluation>);
+        let changes: [Change; 5] = [
+            |e| *e = None,
+            |e| e.as_mut().unwrap().loss_sum *= 1.001,
+            |e| e.as_mut().unwrap().loss_sum = f64::NAN,
+            |e| e.as_mut().unwrap().predicted[3] += 40,
+            |e| e.as_mut().unwrap().true_positives[0] += 40,
+        ];
+        for change in changes {
+            let mut wrong = train();
+            let mut report = KernelReport::new("x");
+            report.cases = 1;
+            compare_counts(&right, &wrong, true, &mut report);
+            assert!(report.passed(), "{report:?}");
+            change(&mut wrong.evaluation);
+            compare_counts(&right, &wrong, true, &mut report);
             assert!(!report.passed(), "{report:?}");
         }
     }

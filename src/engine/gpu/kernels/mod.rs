@@ -16,6 +16,7 @@ pub mod evaluate;
 pub mod find_non_finite;
 pub mod fma_peak;
 pub mod resident;
+pub mod resident_evaluate;
 pub mod softmax_cross_entropy;
 pub mod step;
 pub mod update;

@@ -1,7 +1,7 @@
 //! `resident`: trains members, one a workgroup, through many steps in one dispatch.
 
 use super::kernel::{Binding, bindings};
-use crate::engine::gpu::shader::ResidentVariant;
+use crate::engine::gpu::shader::{ResidentKernel, ResidentVariant};
 
 bindings! {
     /// [`Run`](crate::engine::gpu::layout::Run), uniform.
@@ -30,5 +30,6 @@ bindings! {
 
 /// Compiles the kernel. Errors reach the device's error scope.
 pub fn compile(gpu: &GpuDevice, checks: Checks, variant: ResidentVariant) -> Kernel {
-    Kernel::from_wgsl(gpu, checks, "resident", variant.render())
+    let kernel = ResidentKernel::Train;
+    Kernel::from_wgsl(gpu, checks, kernel.name(), variant.render(kernel))
 }

@@ -18,7 +18,8 @@ use crate::train::{MemberId, Shape};
 
 pub use predicted::{feature_bytes, predicted_bytes};
 pub use resident::ResidentBuffers;
-use state::{LayerState, NormState, StateBuffers};
+pub use state::{LayerState, NormState};
+use state::{joined_state, separate_state};
 
 /// Rows that the buffers of activations have at least where they fit, so that evaluations of few
 /// members are not made of tiny dispatches.
@@ -113,21 +114,42 @@ pub struct DataBuffers {
     pub scaling: wgpu::Buffer,
 }
 
-/// All buffers of a wave.
+/// The buffers of a wave that either engine has.
 #[derive(Debug)]
 pub struct WaveBuffers {
-    /// Layer after layer.
-    pub layers: Vec<LayerBuffers>,
+    /// What is kept from step to step, layer after layer.
+    pub state: Vec<LayerState>,
     /// The dataset.
     pub data: DataBuffers,
     /// `MemberData` of each slot.
     pub members: wgpu::Buffer,
+    /// How far each slot is.
+    pub states: wgpu::Buffer,
+    /// Row orders of the epoch.
+    pub orders: wgpu::Buffer,
+    /// Bytes of all buffers.
+    #[cfg(test)]
+    pub bytes: u64,
+}
+
+/// What the engine that trains a wave needs beside these.
+#[derive(Debug)]
+pub enum OwnBuffers {
+    /// The layered engine.
+    Layered(LayeredBuffers),
+    /// The resident engine.
+    Resident(ResidentBuffers),
+}
+
+/// The buffers of the layered engine.
+#[derive(Debug)]
+pub struct LayeredBuffers {
+    /// Layer after layer.
+    pub layers: Vec<LayerBuffers>,
     /// The batch of the forward pass.
     pub forward: wgpu::Buffer,
     /// The batch of the backward pass.
     pub backward: wgpu::Buffer,
-    /// How far each slot is.
-    pub states: wgpu::Buffer,
     /// A word a slot: its parameters are not all finite.
     pub marks: wgpu::Buffer,
     /// Slots that are kept.
@@ -136,17 +158,10 @@ pub struct WaveBuffers {
     pub tiles: wgpu::Buffer,
     /// Loss of each 16 rows.
     pub partials: wgpu::Buffer,
-    /// Row orders of the epoch.
-    pub orders: wgpu::Buffer,
     /// `[slots][2][classes]` counts of an evaluation.
     pub counts: wgpu::Buffer,
-    /// What the resident kernel needs besides, where it trains the wave.
-    pub resident: Option<ResidentBuffers>,
     /// Rows of the buffers of activations.
     pub rows: u32,
-    /// Bytes of all of them.
-    #[cfg(test)]
-    pub bytes: u64,
 }
 
 impl WaveBuffers {
@@ -160,55 +175,74 @@ impl WaveBuffers {
         placement: &Placement,
         layout: BufferLayout,
         options: &Options,
-    ) -> Result<Self, EngineError> {
+    ) -> Result<(Self, OwnBuffers), EngineError> {
         let mut make = Allocator::new(gpu)
             .with_most(options.most_bytes)
             .with_most_buffer(layout.most_buffer_bytes);
-        let tiles = options.tiles;
         let rows = activation_rows(setup.shape, placement, layout);
-        let slots = placement.members.len() as u64;
         let sums = layer_bytes(setup, layout, rows);
-        let last = sums.len() - 1;
-        let state = if layout.is_resident(setup.shape) {
-            StateBuffers::joined(&mut make, &sums)?
+        let (state, own) = if layout.is_resident(setup.shape) {
+            let (state, joined) = joined_state(&mut make, &sums)?;
+            let own = ResidentBuffers::new(&mut make, setup.shape, &state, joined, placement)?;
+            (state, OwnBuffers::Resident(own))
         } else {
-            StateBuffers::separate(&mut make, &sums)?
-        };
-        let resident = match &state.joined {
-            Some(joined) => Some(ResidentBuffers::new(
+            let state = separate_state(&mut make, &sums)?;
+            let own = LayeredBuffers::new(
                 &mut make,
-                setup.shape,
-                &state,
-                joined,
+                setup,
                 placement,
-            )?),
-            None => None,
+                &sums,
+                &state,
+                rows,
+                options.tiles,
+            )?;
+            (state, OwnBuffers::Layered(own))
         };
-        let mut layers = Vec::with_capacity(sums.len());
-        let each = setup.shape.layers().into_iter().zip(sums).zip(state.layers);
-        for (l, ((layer, bytes), state)) in each.enumerate() {
-            let data = LayerData::new(&layer, l, l == last);
-            layers.push(LayerBuffers::new(&mut make, data, bytes, state, tiles)?);
-        }
-        let classes = setup.shape.outputs() as u64;
-        let words = |count: u64| 4 * count;
-        Ok(Self {
-            layers,
+        let slots = placement.members.len() as u64;
+        let buffers = Self {
+            state,
             data: DataBuffers::new(&mut make, setup.data, &placement.folds)?,
             members: make.filled("members", &placement.data)?,
-            forward: make.zeros("forward_cursors", slots * size_of::<Cursor>() as u64)?,
-            backward: make.zeros("backward_cursors", slots * size_of::<Cursor>() as u64)?,
             states: make.zeros("states", slots * size_of::<State>() as u64)?,
+            orders: make.zeros("orders", 4 * u64::from(placement.order_rows))?,
+            #[cfg(test)]
+            bytes: make.bytes(),
+        };
+        Ok((buffers, own))
+    }
+}
+
+impl LayeredBuffers {
+    fn new(
+        make: &mut Allocator<'_>,
+        setup: &WaveSetup<'_>,
+        placement: &Placement,
+        sums: &[LayerBytes],
+        state: &[LayerState],
+        rows: u32,
+        tiles: Tiles,
+    ) -> Result<Self, EngineError> {
+        let last = sums.len() - 1;
+        let mut layers = Vec::with_capacity(sums.len());
+        let each = setup.shape.layers().into_iter().zip(sums).zip(state);
+        for (l, ((layer, &bytes), state)) in each.enumerate() {
+            let data = LayerData::new(&layer, l, l == last);
+            layers.push(LayerBuffers::new(make, data, bytes, state.clone(), tiles)?);
+        }
+        let slots = placement.members.len() as u64;
+        let classes = setup.shape.outputs() as u64;
+        let words = |count: u64| 4 * count;
+        let cursors = slots * size_of::<Cursor>() as u64;
+        Ok(Self {
+            layers,
+            forward: make.zeros("forward_cursors", cursors)?,
+            backward: make.zeros("backward_cursors", cursors)?,
             marks: make.zeros("marks", words(slots))?,
             live: make.zeros("live", words(slots))?,
             tiles: make.zeros("tiles", tile_bytes(placement.rows, tiles))?,
             partials: make.zeros("partials", words(u64::from(rows) / 16))?,
-            orders: make.zeros("orders", words(u64::from(placement.order_rows)))?,
             counts: make.zeros("counts", words(slots * 2 * classes))?,
-            resident,
             rows,
-            #[cfg(test)]
-            bytes: make.bytes(),
         })
     }
 }

@@ -225,7 +225,9 @@ mod tests {
     use super::*;
     use crate::data::{DataConfig, Dataset, Splits, load, split};
     use crate::engine::gpu::layered::Kernels;
-    use crate::engine::gpu::layered::buffers::{LEAST_ROWS, WaveBuffers, predicted_bytes};
+    use crate::engine::gpu::layered::buffers::{
+        LEAST_ROWS, OwnBuffers, WaveBuffers, predicted_bytes,
+    };
     use crate::engine::gpu::layered::feature_bytes;
     use crate::engine::gpu::layered::placement::Placement;
     use crate::engine::gpu::layered::recording::Recorder;
@@ -324,13 +326,16 @@ mod tests {
         let (layout, tiles) = (layout(options), options.tiles);
         let placement = Placement::new(setup, layout);
         assert!(placement.rows >= LEAST_ROWS, "no buffer is padded");
-        let buffers = WaveBuffers::new(gpu, setup, &placement, layout, &options).unwrap();
+        let (buffers, own) = WaveBuffers::new(gpu, setup, &placement, layout, &options).unwrap();
+        let OwnBuffers::Layered(own) = own else {
+            unreachable!("no shape is resident here");
+        };
         let kernels = Kernels::compile(gpu, &options, buffers.data.source);
         let hyperparameters: Vec<_> = setup.members.iter().map(|m| m.hyperparameters).collect();
         let rows = setup.data.dataset.rows() as u64;
         let feature_row = feature_bytes(&setup.data.dataset.features) / rows;
         let model = StepBytes::new(setup.shape, &hyperparameters, layout, feature_row);
-        for (bytes, layer) in model.layers.iter().zip(&buffers.layers) {
+        for (bytes, layer) in model.layers.iter().zip(&own.layers) {
             let size =
                 |buffer: &Option<wgpu::Buffer>| buffer.as_ref().map_or(0, wgpu::Buffer::size);
             assert_eq!(bytes.weights, layer.weights.bytes);
@@ -353,16 +358,17 @@ mod tests {
         }
         assert_eq!(feature_row * rows, buffers.data.features.size());
         assert_eq!(model.members, buffers.members.size());
-        assert_eq!(model.cursors, buffers.forward.size());
+        assert_eq!(model.cursors, own.forward.size());
         assert_eq!(model.states, buffers.states.size());
-        assert_eq!(model.live, buffers.live.size());
-        assert_eq!(model.tiles, buffers.tiles.size());
-        assert_eq!(model.partials, buffers.partials.size());
+        assert_eq!(model.live, own.live.size());
+        assert_eq!(model.tiles, own.tiles.size());
+        assert_eq!(model.partials, own.partials.size());
         assert_eq!(predicted_bytes(setup, layout, tiles), buffers.bytes);
         let recorder = Recorder {
             gpu,
             kernels: &kernels,
-            buffers: &buffers,
+            wave: &buffers,
+            buffers: &own,
             members: 1,
             tiles: 1,
         };

@@ -2,6 +2,7 @@
 
 mod buffers;
 mod cost;
+pub(super) mod evaluation;
 pub(super) mod lists;
 pub(super) mod pace;
 pub(super) mod placement;
@@ -17,7 +18,9 @@ use super::kernels::{
 use super::options::Options;
 use super::shader::{Source, TileShape, Tiles, Variant};
 
-pub use buffers::{ResidentBuffers, WaveBuffers, feature_bytes, predicted_bytes};
+pub use buffers::{
+    LayeredBuffers, OwnBuffers, ResidentBuffers, WaveBuffers, feature_bytes, predicted_bytes,
+};
 pub use cost::StepCost;
 
 /// A product kernel with what it was compiled for.

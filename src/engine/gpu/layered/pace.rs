@@ -46,7 +46,8 @@ impl Pace {
             .map_or(0.0, |seconds| SUBMISSION.as_secs_f64() / seconds)
     }
 
-    /// Submits, waits for the submission before the last, and learns from how long it took.
+    /// Submits, waits for the submission before the last, and learns from how long it took. Gives the
+    /// submission.
     ///
     /// # Errors
     /// When the device is lost or fails.
@@ -55,22 +56,25 @@ impl Pace {
         gpu: &GpuDevice,
         commands: wgpu::CommandBuffer,
         work: f64,
-    ) -> Result<(), EngineError> {
-        let submission = gpu.queue.submit([commands]);
-        self.in_flight.push_back((submission, work));
+    ) -> Result<wgpu::SubmissionIndex, EngineError> {
+        let submitted = gpu.queue.submit([commands]);
+        self.in_flight.push_back((submitted.clone(), work));
         if self.in_flight.len() < IN_FLIGHT {
-            return Ok(());
+            return Ok(submitted);
         }
         if let Some((submission, work)) = self.in_flight.pop_front() {
             transfer::wait(gpu, Some(submission))?;
             self.learn(work, self.last.elapsed());
             self.last = Instant::now();
         }
-        Ok(())
+        Ok(submitted)
     }
 
     /// A single slow or quick submission changes little.
     fn learn(&mut self, work: f64, took: Duration) {
+        if work == 0.0 {
+            return;
+        }
         let seconds = took.as_secs_f64().max(1e-6) / work;
         self.seconds = Some(match self.seconds {
             None => seconds,

@@ -2,7 +2,7 @@
 //! and played for every step; nothing in it depends on the step.
 
 use super::Kernels;
-use super::buffers::{LayerBuffers, NormBuffers, WaveBuffers};
+use super::buffers::{LayerBuffers, LayeredBuffers, NormBuffers, WaveBuffers};
 use crate::engine::gpu::GpuDevice;
 use crate::engine::gpu::kernels::{
     Binding, Inputs, Kernel, WeightsResult, batch_norm_backward, batch_norm_backward_statistics,
@@ -79,7 +79,9 @@ pub struct Recorder<'w, 'k> {
     /// Compiled kernels.
     pub kernels: &'k Kernels,
     /// The wave's buffers.
-    pub buffers: &'w WaveBuffers,
+    pub wave: &'w WaveBuffers,
+    /// Those of the layered engine.
+    pub buffers: &'w LayeredBuffers,
     /// Members in the live list.
     pub members: u32,
     /// Tiles of their batches.
@@ -147,10 +149,10 @@ impl<'w, 'k> Recorder<'w, 'k> {
         }
         let kernel = &self.kernels.end_of_epoch;
         let bindings = end_of_epoch::Bindings {
-            members: whole(&b.members),
+            members: whole(&self.wave.members),
             live: self.live(),
             marks: whole(&b.marks),
-            states: whole(&b.states),
+            states: whole(&self.wave.states),
         };
         let work = Work::All(self.members.div_ceil(end_of_epoch::WORKGROUP_MEMBERS));
         out.push(kernel, bindings.bind(device, kernel), work);
@@ -173,7 +175,7 @@ impl<'w, 'k> Recorder<'w, 'k> {
     pub fn nothing(&self) -> EvaluationBindings<'w> {
         EvaluationBindings {
             cursors: &self.buffers.forward,
-            rows: &self.buffers.orders,
+            rows: &self.wave.orders,
             tiles: self.tiles(),
             partials: &self.buffers.partials,
         }
@@ -190,7 +192,7 @@ impl<'w, 'k> Recorder<'w, 'k> {
             layer: whole(&last.evaluation),
             cursors: whole(at.cursors),
             tiles: at.tiles.clone(),
-            targets: whole(&b.data.targets),
+            targets: whole(&self.wave.data.targets),
             orders: whole(at.rows),
             logits: whole(&last.outputs),
             partials: whole(at.partials),
@@ -221,7 +223,7 @@ impl<'w, 'k> Recorder<'w, 'k> {
         pass: &Pass<'_, 'w>,
     ) {
         let (uniform, orders) = match pass {
-            Pass::Training => (&layer.forward, &self.buffers.orders),
+            Pass::Training => (&layer.forward, &self.wave.orders),
             Pass::Evaluation(at) => (&layer.evaluation, at.rows),
         };
         let inputs = self.inputs(l, orders);
@@ -231,7 +233,7 @@ impl<'w, 'k> Recorder<'w, 'k> {
             .dense_forward(inputs.source(), layer.data.outputs);
         let bindings = dense_forward::Bindings {
             layer: whole(uniform),
-            members: whole(&self.buffers.members),
+            members: whole(&self.wave.members),
             cursors: self.cursors(pass),
             tiles: self.tiles_of(pass),
             weights: layer.weights.binding(),
@@ -246,7 +248,7 @@ impl<'w, 'k> Recorder<'w, 'k> {
         let kernel = &self.kernels.batch_norm_statistics;
         let bindings = batch_norm_statistics::Bindings {
             layer: whole(&norm.statistics_layer),
-            members: whole(&self.buffers.members),
+            members: whole(&self.wave.members),
             cursors: whole(&self.buffers.forward),
             live: self.live(),
             z: whole(&norm.inputs),
@@ -270,7 +272,7 @@ impl<'w, 'k> Recorder<'w, 'k> {
         let kernel = &self.kernels.batch_norm_forward;
         let bindings = batch_norm_forward::Bindings {
             layer: whole(uniform),
-            members: whole(&self.buffers.members),
+            members: whole(&self.wave.members),
             cursors: self.cursors(pass),
             tiles: self.tiles_of(pass),
             scale: norm.scale.binding(),
@@ -326,7 +328,7 @@ impl<'w, 'k> Recorder<'w, 'k> {
         };
         let bindings = batch_norm_backward_statistics::Bindings {
             layer: whole(&norm.statistics_layer),
-            members: whole(&self.buffers.members),
+            members: whole(&self.wave.members),
             cursors: whole(&self.buffers.backward),
             live: self.live(),
             statistics: whole(&norm.statistics),
@@ -348,18 +350,18 @@ impl<'w, 'k> Recorder<'w, 'k> {
             layer: whole(&last.forward),
             cursors: whole(&b.forward),
             tiles: self.tiles(),
-            targets: whole(&b.data.targets),
+            targets: whole(&self.wave.data.targets),
             logits: whole(&last.outputs),
             partials: whole(&b.partials),
-            orders: whole(&b.orders),
+            orders: whole(&self.wave.orders),
         };
         out.push(kernel, bindings.bind(device, kernel), Work::Tiles(1));
         let kernel = &self.kernels.step;
         let bindings = step::Bindings {
-            members: whole(&b.members),
+            members: whole(&self.wave.members),
             live: self.live(),
             partials: whole(&b.partials),
-            states: whole(&b.states),
+            states: whole(&self.wave.states),
             forward: whole(&b.forward),
             backward: whole(&b.backward),
         };
@@ -374,7 +376,7 @@ impl<'w, 'k> Recorder<'w, 'k> {
         let kernel = self.kernels.dense_backward_input(layer.data.inputs);
         let bindings = dense_backward_input::Bindings {
             layer: whole(&layer.backward_input),
-            members: whole(&self.buffers.members),
+            members: whole(&self.wave.members),
             cursors: whole(&self.buffers.backward),
             tiles: self.tiles(),
             weights: layer.weights.binding(),
@@ -389,7 +391,7 @@ impl<'w, 'k> Recorder<'w, 'k> {
     fn backward_weights(&self, out: &mut Recording<'k>, l: usize) {
         let (b, device) = (self.buffers, &self.gpu.device);
         let layer = &b.layers[l];
-        let inputs = self.inputs(l, &b.orders);
+        let inputs = self.inputs(l, &self.wave.orders);
         let kernel = self
             .kernels
             .dense_backward_weights(inputs.source(), layer.data.outputs);
@@ -402,7 +404,7 @@ impl<'w, 'k> Recorder<'w, 'k> {
         };
         let bindings = dense_backward_weights::Bindings {
             layer: whole(&layer.backward_weights),
-            members: whole(&b.members),
+            members: whole(&self.wave.members),
             cursors: whole(&b.backward),
             live: self.live(),
             dy: self.output_gradient(l),
@@ -427,7 +429,7 @@ impl<'w, 'k> Recorder<'w, 'k> {
         let kernel = &self.kernels.update;
         let bindings = update::Bindings {
             layer: whole(of.layer),
-            members: whole(&b.members),
+            members: whole(&self.wave.members),
             cursors: whole(&b.backward),
             live: self.live(),
             gradients: whole(gradients),
@@ -453,7 +455,7 @@ impl<'w, 'k> Recorder<'w, 'k> {
     }
 
     fn inputs(&self, l: usize, orders: &'w wgpu::Buffer) -> Inputs<'w> {
-        let data = &self.buffers.data;
+        let data = &self.wave.data;
         match l.checked_sub(1) {
             Some(before) => Inputs::Activations(whole(&self.buffers.layers[before].outputs)),
             None => Inputs::Dataset {

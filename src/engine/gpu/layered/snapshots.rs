@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+#[cfg(test)]
+use super::buffers::LayeredBuffers;
 use super::buffers::WaveBuffers;
 use super::placement::Placement;
 use crate::engine::gpu::GpuDevice;
@@ -42,7 +44,7 @@ impl Region<'_> {
 /// The regions of the parameters: of each layer weights and biases, then gamma and beta.
 fn parameter_regions<'b>(buffers: &'b WaveBuffers, shape: &Shape) -> Vec<Region<'b>> {
     let mut regions = Vec::new();
-    for (layer, on_device) in shape.layers().iter().zip(&buffers.layers) {
+    for (layer, on_device) in shape.layers().iter().zip(&buffers.state) {
         regions.push(Region {
             range: layer.weights.start..layer.bias.end,
             width: layer.outputs,
@@ -64,7 +66,7 @@ fn parameter_regions<'b>(buffers: &'b WaveBuffers, shape: &Shape) -> Vec<Region<
 /// The regions of the running statistics.
 fn running_regions<'b>(buffers: &'b WaveBuffers, shape: &Shape) -> Vec<Region<'b>> {
     let mut regions = Vec::new();
-    for (layer, on_device) in shape.layers().iter().zip(&buffers.layers) {
+    for (layer, on_device) in shape.layers().iter().zip(&buffers.state) {
         if let Some(norm) = &on_device.norm {
             regions.push(Region {
                 range: layer.running.clone(),
@@ -208,12 +210,13 @@ pub fn read_parameters(
 pub fn read_gradients(
     gpu: &GpuDevice,
     buffers: &WaveBuffers,
+    own: &LayeredBuffers,
     shape: &Shape,
     slot: u32,
 ) -> Result<Vec<f32>, EngineError> {
     let mut regions = parameter_regions(buffers, shape);
     let mut gradients = Vec::new();
-    for layer in &buffers.layers {
+    for layer in &own.layers {
         gradients.extend(&layer.gradients);
         gradients.extend(layer.norm.as_ref().and_then(|norm| norm.gradients.as_ref()));
     }

@@ -1,13 +1,27 @@
 //! Which networks the resident kernel trains, and in which form.
 
+use std::collections::BTreeSet;
+
 use crate::engine::gpu::GpuDevice;
 use crate::engine::gpu::adapter::AdapterKind;
+use crate::engine::gpu::layered::lists::BLOCK_ROWS;
 use crate::engine::gpu::layout::MemberData;
 use crate::engine::gpu::options::{EngineKind, Options};
 use crate::engine::gpu::shader::{Iterations, Needs, ResidentVariant, Source};
 use crate::engine::{EngineError, WaveSetup};
 use crate::plan::arena_layout;
 use crate::train::Shape;
+
+/// How a wave is trained by the resident kernels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ResidentForm {
+    /// What is compiled in.
+    pub variant: ResidentVariant,
+    /// Steps that a dispatch may make.
+    pub most_steps: u32,
+    /// Rows of each member that a dispatch may evaluate.
+    pub most_rows: u32,
+}
 
 /// What an adapter and its options allow.
 #[derive(Clone, Copy, Debug)]
@@ -35,40 +49,57 @@ impl Choice<'_> {
         16 * arena_layout(shape).1 <= self.most_bytes()
     }
 
-    /// How it trains a wave, and how many steps it may make in a dispatch; `None` where the layered engine
-    /// trains it.
-    pub fn of_wave(self, wave: &WaveSetup<'_>, source: Source) -> Option<(ResidentVariant, u32)> {
-        let largest = wave.members.iter().map(|m| m.hyperparameters.batch_size);
-        let needs = self.needs(wave);
-        self.variant(wave.shape, largest.max().unwrap_or(1), source, needs)
+    /// How it trains a wave; `None` where the layered engine trains it.
+    pub fn of_wave(self, wave: &WaveSetup<'_>, source: Source) -> Option<ResidentForm> {
+        let sizes = wave.members.iter().map(|m| m.hyperparameters.batch_size);
+        let sizes: BTreeSet<usize> = sizes.collect();
+        self.of_batches(wave.shape, &sizes, source, self.needs(wave))
     }
 
-    /// The same for members of a shape with batches of up to so many rows.
-    fn variant(
+    /// The same for members of a shape with batches of these sizes.
+    fn of_batches(
         self,
         shape: &Shape,
-        batch: usize,
+        sizes: &BTreeSet<usize>,
         source: Source,
         needs: Needs,
-    ) -> Option<(ResidentVariant, u32)> {
+    ) -> Option<ResidentForm> {
         let variant = ResidentVariant {
             tiles: self.options.resident,
             source,
             arena: self.arena(shape),
             needs,
         };
-        let steps = self.most_steps(Iterations::new(variant, shape, batch));
+        let largest = sizes.last().copied().unwrap_or(1);
+        let most_steps = self.most_steps(Iterations::new(variant, shape, largest));
+        let most_rows = sizes
+            .iter()
+            .map(|&size| self.most_rows(variant, shape, size));
+        let most_rows = most_rows.min().unwrap_or(0);
         let fits = variant.workgroup_bytes() <= self.workgroup_bytes();
-        (self.takes(shape) && fits && steps > 0).then_some((variant, steps))
+        let trains = self.takes(shape) && fits && most_steps > 0 && most_rows > 0;
+        trains.then_some(ResidentForm {
+            variant,
+            most_steps,
+            most_rows,
+        })
+    }
+
+    /// The same, whatever the members need.
+    fn of_batch(self, shape: &Shape, batch: usize) -> Option<ResidentForm> {
+        self.of_batches(
+            shape,
+            &BTreeSet::from([batch]),
+            Source::FeaturesF32,
+            Needs::ALL,
+        )
     }
 
     /// Which engine trains networks of a shape with batches of up to so many rows, for records.
     pub fn form(self, shape: &Shape, batch: usize) -> &'static str {
-        match self.variant(shape, batch, Source::FeaturesF32, Needs::ALL) {
+        match self.of_batch(shape, batch) {
             None => "layered",
-            Some((variant, _)) if variant.arena.is_some() => {
-                "resident, weights in workgroup memory"
-            }
+            Some(form) if form.variant.arena.is_some() => "resident, weights in workgroup memory",
             Some(_) => "resident, weights in storage",
         }
     }
@@ -91,8 +122,7 @@ impl Choice<'_> {
                 fits: what_fits(shape, |shape| self.takes(shape)),
             });
         }
-        let form = self.variant(shape, batch, Source::FeaturesF32, Needs::ALL);
-        match form {
+        match self.of_batch(shape, batch) {
             Some(_) => Ok(()),
             None => Err(EngineError::StepTooLong {
                 shape: shape.clone(),
@@ -145,6 +175,20 @@ impl Choice<'_> {
         }
         let most = MOST_ITERATIONS.saturating_sub(iterations.dispatch) / iterations.step;
         u32::try_from(most).unwrap_or(u32::MAX)
+    }
+
+    /// Rows of a member that a dispatch may evaluate, a multiple of [`BLOCK_ROWS`]; it takes as many at once
+    /// as the member's batches have room for.
+    fn most_rows(self, variant: ResidentVariant, shape: &Shape, batch: usize) -> u32 {
+        let padded = batch.next_multiple_of(self.options.tiles.rows.rows as usize);
+        let at_once = |rows: usize| {
+            self.most_steps(Iterations::of_evaluation(variant, shape, rows))
+                .saturating_mul(u32::try_from(rows).expect("batches are u32"))
+        };
+        let whole = at_once(padded);
+        let least = BLOCK_ROWS as usize;
+        let rows = if whole > 0 { whole } else { at_once(least) };
+        rows / BLOCK_ROWS * BLOCK_ROWS
     }
 }
 

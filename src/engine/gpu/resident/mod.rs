@@ -1,84 +1,119 @@
 //! The resident engine: a workgroup trains a member, for many steps in one dispatch.
 
 mod choice;
+mod evaluation;
 mod slices;
 
 use std::sync::Arc;
 
 use super::GpuDevice;
-use super::kernels::{Kernel, resident, whole};
-use super::layered::WaveBuffers;
+use super::kernels::{Kernel, resident, resident_evaluate, whole};
+use super::layered::{ResidentBuffers, WaveBuffers};
 use super::layout::Run;
 use super::transfer;
 
-pub use choice::Choice;
-pub use slices::{Slices, rows_left};
+pub use choice::{Choice, ResidentForm};
+pub use evaluation::{EvaluationSlices, PartBuffers};
+pub use slices::{Slice, Slices, rows_left};
 
-/// The kernel that trains a wave.
+/// The kernels of a wave.
 #[derive(Debug)]
 pub struct Resident {
-    kernel: Arc<Kernel>,
-    /// Steps that a dispatch may make.
-    pub most_steps: u32,
+    /// Trains.
+    pub train: Arc<Kernel>,
+    /// Counts and losses of rows.
+    pub evaluate: Arc<Kernel>,
+    /// What they were compiled for, and how much a dispatch may do.
+    pub form: ResidentForm,
 }
 
 impl Resident {
-    /// By this compiled kernel, in dispatches of at most so many steps.
-    pub fn new(kernel: Arc<Kernel>, most_steps: u32) -> Self {
-        Self { kernel, most_steps }
-    }
-
-    /// The kernel.
-    pub fn kernel(&self) -> &Kernel {
-        &self.kernel
-    }
-
-    /// Names a wave's buffers for a dispatch.
-    ///
-    /// # Panics
-    /// When the wave has none for the resident kernel.
-    pub fn bind(&self, gpu: &GpuDevice, buffers: &WaveBuffers) -> wgpu::BindGroup {
-        let own = own(buffers);
+    /// Names a wave's buffers for dispatches that train.
+    pub fn bind_training(
+        &self,
+        gpu: &GpuDevice,
+        wave: &WaveBuffers,
+        own: &ResidentBuffers,
+    ) -> wgpu::BindGroup {
         let bindings = resident::Bindings {
             run: whole(&own.run),
-            members: whole(&buffers.members),
+            members: whole(&wave.members),
             layers: whole(&own.layers),
-            features: whole(&buffers.data.features),
-            orders: whole(&buffers.orders),
-            scaling: whole(&buffers.data.scaling),
-            targets: whole(&buffers.data.targets),
-            states: whole(&buffers.states),
+            features: whole(&wave.data.features),
+            orders: whole(&wave.orders),
+            scaling: whole(&wave.data.scaling),
+            targets: whole(&wave.data.targets),
+            states: whole(&wave.states),
             values: whole(&own.values),
             moments: whole(&own.moments),
             scratch: whole(&own.scratch),
         };
-        bindings.bind(&gpu.device, &self.kernel)
+        bindings.bind(&gpu.device, &self.train)
     }
 
-    /// What the next submission is to do: `rows` of each member that is in the epoch.
-    pub fn write_run(
+    /// Names a wave's buffers for dispatches that evaluate a part.
+    pub fn bind_evaluation(
         &self,
         gpu: &GpuDevice,
-        buffers: &WaveBuffers,
+        wave: &WaveBuffers,
+        own: &ResidentBuffers,
+        part: &PartBuffers,
+    ) -> wgpu::BindGroup {
+        let bindings = resident_evaluate::Bindings {
+            run: whole(&own.evaluation),
+            members: whole(&wave.members),
+            layers: whole(&own.layers),
+            features: whole(&wave.data.features),
+            orders: whole(&part.rows),
+            scaling: whole(&wave.data.scaling),
+            targets: whole(&wave.data.targets),
+            states: whole(&wave.states),
+            values: whole(&own.values),
+            results: whole(&part.results),
+            scratch: whole(&own.scratch),
+        };
+        bindings.bind(&gpu.device, &self.evaluate)
+    }
+
+    /// What the next submission trains: `rows` of each member that is in the epoch.
+    pub fn write_training(
+        &self,
+        gpu: &GpuDevice,
+        own: &ResidentBuffers,
         row_tile: u32,
         epoch: u32,
         rows: u32,
     ) {
-        let own = own(buffers);
         let run = Run {
             epoch,
             rows,
             row_stride: own.row_stride,
             member_stride: own.member_stride,
             row_tile,
-            steps: self.most_steps,
-            unused: [0; 2],
+            steps: self.form.most_steps,
+            ..Run::default()
         };
         transfer::write(gpu, &own.run, &[run]);
     }
-}
 
-fn own(buffers: &WaveBuffers) -> &super::layered::ResidentBuffers {
-    let own = buffers.resident.as_ref();
-    own.expect("a wave of the resident engine has its buffers")
+    /// What the next submission evaluates: these rows of each member's part.
+    pub fn write_evaluation(
+        &self,
+        gpu: &GpuDevice,
+        own: &ResidentBuffers,
+        row_tile: u32,
+        part: &PartBuffers,
+        rows: std::ops::Range<u32>,
+    ) {
+        let run = Run {
+            rows: rows.end - rows.start,
+            row_stride: own.row_stride,
+            member_stride: own.member_stride,
+            row_tile,
+            first: rows.start,
+            results_stride: part.results_stride,
+            ..Run::default()
+        };
+        transfer::write(gpu, &own.evaluation, &[run]);
+    }
 }

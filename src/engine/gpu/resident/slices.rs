@@ -62,6 +62,11 @@ impl Slices {
         }
     }
 
+    /// Nothing is left.
+    pub fn are_over(&self) -> bool {
+        self.members.iter().all(|m| m.rows == 0)
+    }
+
     /// The next slice, of about this much work but of a step at least; `None` when nothing is left.
     pub fn next(&mut self, budget: f64) -> Option<Slice> {
         let last = self.members.iter().rposition(|m| m.rows > 0)?;

@@ -18,11 +18,7 @@ pub struct Iterations {
 impl Iterations {
     /// Of members of this shape with batches of up to so many rows.
     pub fn new(variant: ResidentVariant, shape: &Shape, batch: usize) -> Self {
-        let counter = Counter {
-            tiles: variant.cut(),
-            in_arena: variant.arena.is_some(),
-            rows: batch as u64,
-        };
+        let counter = Counter::new(variant, batch);
         let mut step = counter.loss(shape.outputs());
         // The loops over layers: forward, and twice backward.
         let mut layers = Trips::default();
@@ -39,6 +35,27 @@ impl Iterations {
         let count = shape.layers().len() as u64;
         step = step + layers + looped(count, Trips::default()).times(3) + layers.last_rounds();
         let dispatch = looped(1, dispatch + looped(count, Trips::default()).times(2));
+        Self {
+            step: 1 + step.all,
+            dispatch: dispatch.all + step.masked,
+        }
+    }
+
+    /// Of evaluations of so many rows at once, where these count as a step.
+    pub fn of_evaluation(variant: ResidentVariant, shape: &Shape, rows: usize) -> Self {
+        let counter = Counter::new(variant, rows);
+        let (mut layers, mut dispatch) = (Trips::default(), Trips::default());
+        for layer in shape.layers() {
+            let [inputs, outputs] = [layer.inputs, layer.outputs].map(|n| n.div_ceil(4) as u64);
+            layers = layers + counter.forward(inputs, outputs);
+            dispatch = dispatch + counter.copies(inputs, outputs);
+        }
+        let count = shape.layers().len() as u64;
+        let step = counter.loss(shape.outputs())
+            + layers
+            + looped(count, Trips::default())
+            + layers.last_rounds();
+        let dispatch = looped(1, dispatch + looped(count, Trips::default()));
         Self {
             step: 1 + step.all,
             dispatch: dispatch.all + step.masked,
@@ -105,6 +122,14 @@ struct Counter {
 }
 
 impl Counter {
+    fn new(variant: ResidentVariant, rows: usize) -> Self {
+        Self {
+            tiles: variant.cut(),
+            in_arena: variant.arena.is_some(),
+            rows: rows as u64,
+        }
+    }
+
     fn forward(self, inner: u64, columns: u64) -> Trips {
         self.product(inner, columns, self.tiles.wide())
     }

@@ -1,5 +1,6 @@
 //! Variants of the resident kernel: tiles, and how much of the workgroup's memory is for what.
 
+use minijinja::value::merge_maps;
 use minijinja::{Value, context};
 
 use super::{Needs, Rendered, Source, render_with};
@@ -37,6 +38,28 @@ pub struct ResidentVariant {
     pub arena: Option<u32>,
     /// What it is compiled for.
     pub needs: Needs,
+}
+
+/// The kernels of the resident engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum ResidentKernel {
+    /// Trains.
+    Train,
+    /// Counts and losses of rows.
+    Evaluate,
+}
+
+impl ResidentKernel {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Train, Self::Evaluate];
+
+    /// Of its shader, and of its entry point.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Train => "resident",
+            Self::Evaluate => "resident_evaluate",
+        }
+    }
 }
 
 /// One way to cut a result, as the templates have it.
@@ -195,9 +218,23 @@ impl ResidentVariant {
         }
     }
 
-    /// The kernel's text.
-    pub fn render(self) -> String {
-        render_with("resident", self.needs, self.values())
+    /// The same for one of the kernels: what it has no use for is not compiled in.
+    pub fn of_kernel(self, kernel: ResidentKernel) -> Self {
+        match kernel {
+            ResidentKernel::Train => self,
+            ResidentKernel::Evaluate => Self {
+                needs: self.needs.of_evaluations(),
+                ..self
+            },
+        }
+    }
+
+    /// A kernel's text.
+    pub fn render(self, kernel: ResidentKernel) -> String {
+        let of_kernel = context! { evaluates => kernel == ResidentKernel::Evaluate };
+        let needs = self.of_kernel(kernel).needs;
+        let values = merge_maps([of_kernel, self.values()]);
+        render_with(kernel.name(), needs, values)
     }
 
     fn values(self) -> Value {
@@ -233,11 +270,11 @@ impl ResidentVariant {
                         arena,
                         needs: Needs::ALL,
                     };
-                    texts.push(Rendered {
-                        kernel: "resident",
+                    texts.extend(ResidentKernel::ALL.map(|kernel| Rendered {
+                        kernel: kernel.name(),
                         variant: variant.name(),
-                        wgsl: variant.render(),
-                    });
+                        wgsl: variant.render(kernel),
+                    }));
                 }
             }
         }

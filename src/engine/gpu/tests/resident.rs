@@ -1,8 +1,11 @@
 //! The resident engine against the layered one, bit for bit, over shapes, forms and tiles.
 
+use std::fmt::Write as _;
+
 use super::members::{assert_same, trained};
 use super::*;
-use crate::engine::gpu::{AdapterKind, Form, GpuAdapter};
+use crate::engine::Part;
+use crate::engine::gpu::{AdapterKind, Form, GpuAdapter, ResidentKernel};
 
 /// Shapes whose rows and columns leave parts of tiles empty, and a linear model.
 fn shapes() -> Vec<Made> {
@@ -24,6 +27,53 @@ fn llvmpipe() -> Option<(String, GpuAdapter)> {
     adapters()
         .into_iter()
         .find(|(_, adapter)| is_llvmpipe(adapter))
+}
+
+/// A member that is given large weights.
+const LARGE: usize = 0;
+
+/// What is counted of members that were trained for an epoch, over both parts.
+fn counted(made: &Made, engine: &dyn Engine, members: &[Member]) -> String {
+    let mut wave = made.start(engine, members);
+    wave.train(1, &never).unwrap();
+    let mut states = wave.save().unwrap();
+    // Finite weights with logits that are not.
+    let large = &mut states[LARGE].parameters;
+    large
+        .iter_mut()
+        .for_each(|weight| *weight = (*weight * 1e38).clamp(-6e37, 6e37) * 5.0);
+    wave.load(&states).unwrap();
+    let both = [Part::Training, Part::Validation].map(|part| wave.evaluate(part).unwrap());
+    let mut lines = String::new();
+    for evaluations in both {
+        assert_eq!(evaluations.len(), members.len());
+        for (member, evaluation) in members.iter().zip(evaluations) {
+            // Debug prints the shortest text that reads back as the same bits.
+            writeln!(lines, "{:?}: {evaluation:?}", member.id).unwrap();
+        }
+    }
+    lines
+}
+
+/// Members with batches of several sizes are evaluated so many rows at once. One of them diverges, one has
+/// logits that are not finite.
+#[test]
+fn both_engines_count_the_same() {
+    for (name, adapter) in adapters() {
+        let mut all = members(30);
+        all[3].hyperparameters.learning_rate = 1e30;
+        for made in shapes() {
+            let [layered, others @ ..] = engines();
+            let expected = counted(&made, &engine(&adapter, layered.1), &all);
+            let seen = |what| expected.matches(what).count();
+            assert_eq!(seen("None"), 2, "{name}: one diverges");
+            assert_eq!(seen("loss_sum: NaN"), 2, "{name}: {expected}");
+            for (form, options) in others {
+                let found = counted(&made, &engine(&adapter, options), &all);
+                assert_eq!(expected, found, "{name}, {form}: {}", made.shape);
+            }
+        }
+    }
 }
 
 #[test]
@@ -148,6 +198,14 @@ const UNNOTICED: &[(&str, usize, &str)] = &[
     ("backward_weights_narrow", 3, STAGED_ALIKE),
 ];
 
+/// The same of the kernel that evaluates.
+const UNNOTICED_IN_EVALUATIONS: &[(&str, usize, &str)] = &[
+    ("forward", 0, ORDERS_STORAGE),
+    ("forward_narrow", 3, STAGED_BEHIND),
+    ("count", 1, "blocks are summed in the first group"),
+    ("count", 2, "another stands before; this one orders storage"),
+];
+
 const PUBLISHED: &str = "those that publish are in the first group";
 const ORDERS_STORAGE: &str = "the tile's last barrier stands before; this one orders storage";
 const STAGED_ALIKE: &str = "what is staged next falls on values that the same group has read";
@@ -173,12 +231,8 @@ fn without_barrier(text: &str, n: usize) -> Option<(String, (String, usize))> {
     None
 }
 
-#[test]
-fn every_barrier_is_needed() {
-    let Some((_, adapter)) = llvmpipe() else {
-        return;
-    };
-    let made = Made::new(130, 40, &[37, 22, 7, 22], 5, false).with_batch_norm(true);
+/// Members without anything that llvmpipe would take long to compile.
+fn plain_members() -> Vec<Member> {
     let mut all = members(2);
     for member in &mut all {
         member.hyperparameters.batch_size = 50;
@@ -186,12 +240,26 @@ fn every_barrier_is_needed() {
         member.hyperparameters.activation = Activation::Relu;
         member.hyperparameters.dropout = 0.0;
     }
+    all
+}
+
+/// Takes each barrier of a kernel in turn away, and compares those that change no result with the list.
+fn barriers_are_needed(
+    kernel: ResidentKernel,
+    listed: &[(&str, usize, &str)],
+    result: fn(&Made, &GpuEngine, &[Member]) -> String,
+) {
+    let Some((_, adapter)) = llvmpipe() else {
+        return;
+    };
+    let made = Made::new(130, 40, &[37, 22, 7, 22], 5, false).with_batch_norm(true);
+    let all = plain_members();
     let options = Options {
         resident: SEVERAL_GROUPS,
         ..resident(false)
     };
     let engine = engine(&adapter, options);
-    let expected = trained(&made, &engine, &all, 1);
+    let expected = result(&made, &engine, &all);
     let mut unnoticed = Vec::new();
     for n in 0.. {
         let place = std::cell::RefCell::new(None);
@@ -205,28 +273,41 @@ fn every_barrier_is_needed() {
                 }
             }
         };
-        engine.edit_resident(&made.setup(&all), edit);
-        let found = trained(&made, &engine, &all, 1);
-        let same = format!("{found:?}") == format!("{expected:?}");
+        engine.edit_resident(kernel, &made.setup(&all), edit);
+        let same = result(&made, &engine, &all) == expected;
         let Some((function, number)) = place.into_inner() else {
             assert!(same, "the whole text");
             break;
         };
-        println!(
-            "{function} {number}: {}",
-            if same { "same" } else { "noticed" }
-        );
+        let seen = if same { "same" } else { "noticed" };
+        println!("{function} {number}: {seen}");
         if same {
             unnoticed.push((function, number));
         }
     }
-    let listed = UNNOTICED.iter();
+    let listed = listed.iter();
     let listed: Vec<_> = listed.map(|(f, n, _)| ((*f).to_owned(), *n)).collect();
     let sorted = |mut places: Vec<(String, usize)>| {
         places.sort();
         places
     };
     assert_eq!(sorted(unnoticed), sorted(listed));
+}
+
+#[test]
+fn every_barrier_is_needed() {
+    barriers_are_needed(ResidentKernel::Train, UNNOTICED, |made, engine, all| {
+        format!("{:?}", trained(made, engine, all, 1))
+    });
+}
+
+#[test]
+fn every_barrier_of_evaluations_is_needed() {
+    barriers_are_needed(
+        ResidentKernel::Evaluate,
+        UNNOTICED_IN_EVALUATIONS,
+        |made, engine, all| counted(made, engine, all),
+    );
 }
 
 /// Barriers anywhere in the text, and lines that are one: none may escape by standing beside others.
@@ -274,7 +355,7 @@ fn nothing_is_read_of_the_arena_before_it_is_written() {
             for weights_in_storage in [false, true] {
                 let trains = |edit: &dyn Fn(String) -> String| {
                     let engine = engine(&adapter, resident(weights_in_storage));
-                    engine.edit_resident(&made.setup(&all), edit);
+                    engine.edit_resident(ResidentKernel::Train, &made.setup(&all), edit);
                     trained(&made, &engine, &all, 1)
                 };
                 let expected = trains(&|text| text);

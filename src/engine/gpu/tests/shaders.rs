@@ -12,7 +12,7 @@ use crate::engine::gpu::layout::{Cursor, LayerData, MemberData, ResidentLayer, R
 use crate::engine::gpu::shader::{
     Needs, Rendered, ResidentTiles, ResidentVariant, Source, TileShape, every_text, kernels,
 };
-use crate::engine::gpu::{Form, Options};
+use crate::engine::gpu::{Form, Options, ResidentKernel};
 
 /// The tiles that an engine may take, and those of the checks.
 fn tiles() -> Vec<TileShape> {
@@ -40,9 +40,9 @@ fn parsed(resident: &[ResidentTiles]) -> Vec<(Rendered, Module)> {
 fn every_variant_of_every_kernel_is_valid() {
     let all = parsed(&Form::all_tiles().1);
     for (text, module) in &all {
-        // The resident kernel is for adapters that have coherent buffers.
+        // The resident kernels are for adapters that have coherent buffers.
         let capabilities = match text.kernel {
-            "resident" => Capabilities::MEMORY_DECORATION_COHERENT,
+            "resident" | "resident_evaluate" => Capabilities::MEMORY_DECORATION_COHERENT,
             _ => Capabilities::empty(),
         };
         let mut validator = Validator::new(ValidationFlags::all(), capabilities);
@@ -105,17 +105,17 @@ fn bytes_of_a_workgroup_are_those_that_are_counted() {
                 arena,
                 needs: Needs::ALL,
             };
-            let module = naga::front::wgsl::parse_str(&variant.render()).unwrap();
-            let size = |ty| module.types[ty].inner.size(module.to_ctx());
-            let globals = module.global_variables.iter();
-            let of_workgroup = globals.filter(|(_, v)| v.space == AddressSpace::WorkGroup);
-            let bytes: u32 = of_workgroup.map(|(_, v)| size(v.ty)).sum();
-            assert_eq!(
-                bytes,
-                variant.workgroup_bytes(),
-                "{} {arena:?}",
-                tiles.name()
-            );
+            let [train, evaluate] = ResidentKernel::ALL.map(|kernel| {
+                let text = variant.render(kernel);
+                let module = naga::front::wgsl::parse_str(&text).unwrap();
+                let size = |ty| module.types[ty].inner.size(module.to_ctx());
+                let globals = module.global_variables.iter();
+                let of_workgroup = globals.filter(|(_, v)| v.space == AddressSpace::WorkGroup);
+                of_workgroup.map(|(_, v)| size(v.ty)).sum::<u32>()
+            });
+            let shown = format!("{} {arena:?}", tiles.name());
+            assert_eq!(train, variant.workgroup_bytes(), "{shown}");
+            assert!(evaluate < train, "{shown}");
         }
     }
 }
@@ -149,8 +149,8 @@ fn rust_structs() -> BTreeMap<&'static str, Fields> {
     let state = fields!(State: position, steps, epoch, diverged, samples_low, samples_high,
         loss_sum, loss_rest, train_loss, released;
         "unused_0" => unused + 0, "unused_1" => unused + 1);
-    let run = fields!(Run: epoch, rows, row_stride, member_stride, row_tile, steps;
-        "unused_0" => unused + 0, "unused_1" => unused + 1);
+    let run = fields!(Run: epoch, rows, row_stride, member_stride, row_tile, steps, first,
+        results_stride);
     let resident_layer = fields!(ResidentLayer: inputs, outputs, input_stride, output_stride, bias,
         hidden, normalized, weights, weights_stride, moments, scale, running, scale_moments, in_arena,
         h, dy, z, statistics);
@@ -288,11 +288,10 @@ fn barriers(block: &Block, conditional: bool) -> (usize, usize) {
 #[test]
 fn no_barrier_stands_inside_a_condition_or_a_function() {
     let mut all = 0;
-    // The resident kernel is made of functions with barriers and has conditions that are the same for a
+    // The resident kernels are made of functions with barriers and have conditions that are the same for a
     // whole workgroup: `scripts/validate-shaders.sh` looks at these.
     let layered = parsed(&[]);
-    let layered = layered.iter().filter(|(text, _)| text.kernel != "resident");
-    for (text, module) in layered {
+    for (text, module) in &layered {
         let shown = format!("{} {}", text.kernel, text.variant);
         let (found, conditional) = barriers(&module.entry_points[0].function.body, false);
         assert_eq!(conditional, 0, "{shown}");

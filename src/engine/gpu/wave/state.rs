@@ -2,16 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use super::GpuWave;
+use super::shared::Shared;
 use crate::engine::gpu::layered::snapshots::{
     SlotValues, read_snapshots, state_of, write_slot, write_values,
 };
-use crate::engine::gpu::layout::State;
-use crate::engine::gpu::transfer::{self, Wanted};
+use crate::engine::gpu::transfer;
 use crate::engine::{EngineError, MemberSnapshot};
 use crate::train::{initial_parameters, initial_running};
 
-impl GpuWave<'_> {
+impl Shared<'_> {
+    /// Gives all slots their initial weights and states.
     pub(super) fn write_initial(&self) {
         let mut initial: BTreeMap<u32, Vec<f32>> = BTreeMap::new();
         for member in &self.placement.members {
@@ -32,14 +32,7 @@ impl GpuWave<'_> {
         transfer::write(gpu, &self.buffers.states, &self.states);
     }
 
-    pub(super) fn read_states(&mut self) -> Result<(), EngineError> {
-        let bytes = (self.states.len() * size_of::<State>()) as u64;
-        let wanted = Wanted::beginning(&self.buffers.states, bytes);
-        let read = transfer::read(&self.gpu, &[wanted])?;
-        self.states = transfer::values(&read[0]);
-        Ok(())
-    }
-
+    /// The whole state of these slots, once all that was submitted is done.
     pub(super) fn snapshots(&self, slots: &[u32]) -> Result<Vec<MemberSnapshot>, EngineError> {
         read_snapshots(
             &self.gpu,
@@ -47,7 +40,7 @@ impl GpuWave<'_> {
             &self.placement,
             self.shape,
             slots,
-            &self.states,
+            &self.read_states()?,
         )
     }
 
@@ -66,13 +59,9 @@ impl GpuWave<'_> {
             |slot| by_slot.get(&slot).copied().map(SlotValues::of),
         );
         transfer::write(&self.gpu, &self.buffers.states, &self.states);
-        transfer::write(
-            &self.gpu,
-            &self.buffers.marks,
-            &vec![0_u32; self.states.len()],
-        );
     }
 
+    /// Writes the state of one slot.
     pub(super) fn write_slot(&mut self, slot: u32, snapshot: &MemberSnapshot) {
         self.states[slot as usize] = state_of(snapshot);
         write_slot(
@@ -84,9 +73,5 @@ impl GpuWave<'_> {
             SlotValues::of(snapshot),
         );
         transfer::write(&self.gpu, &self.buffers.states, &self.states);
-        // A member that had diverged is as sound as what was copied.
-        let at = 4 * u64::from(slot);
-        let mark = &self.buffers.marks;
-        self.gpu.queue.write_buffer(mark, at, &[0; 4]);
     }
 }

@@ -14,32 +14,49 @@ use crate::plan::{BufferLayout, LayerBytes};
 pub fn predicted_bytes(setup: &WaveSetup<'_>, layout: BufferLayout, tiles: Tiles) -> u64 {
     let placement = Placement::new(setup, layout);
     let rows = activation_rows(setup.shape, &placement, layout);
-    let least = |bytes: u64| bytes.max(LEAST_BYTES);
     let layers = layer_bytes(setup, layout, rows);
-    let state = if layout.is_resident(setup.shape) {
+    let own = if layout.is_resident(setup.shape) {
         predicted_resident_bytes(setup.shape, &layers, &placement)
     } else {
-        layers.iter().map(predicted_state_bytes).sum()
+        predicted_layered_bytes(setup, &layers, &placement, rows, tiles)
     };
-    let of_layers: u64 = layers.iter().map(predicted_layer_bytes).sum();
     let slots = setup.members.len() as u64;
-    let slot_bytes = [
-        size_of::<MemberData>(),
-        size_of::<Cursor>(),
-        size_of::<Cursor>(),
-    ];
-    let others = slot_bytes.map(|bytes| slots * bytes as u64);
-    let words = [
+    let of_both = [
+        slots * size_of::<MemberData>() as u64,
         slots * size_of::<State>() as u64,
+        4 * u64::from(placement.order_rows),
+    ];
+    let dataset = data_bytes(&setup.data, placement.folds.len());
+    own + of_both
+        .map(|bytes| bytes.max(LEAST_BYTES))
+        .iter()
+        .sum::<u64>()
+        + dataset
+}
+
+/// Bytes of the layered engine's buffers, and of the state that it has in a buffer a layer.
+fn predicted_layered_bytes(
+    setup: &WaveSetup<'_>,
+    layers: &[LayerBytes],
+    placement: &Placement,
+    rows: u32,
+    tiles: Tiles,
+) -> u64 {
+    let of_layers =
+        |bytes: &LayerBytes| predicted_state_bytes(bytes) + predicted_layer_bytes(bytes);
+    let slots = setup.members.len() as u64;
+    let cursors = slots * size_of::<Cursor>() as u64;
+    let others = [
+        cursors,
+        cursors,
         4 * slots,
         4 * slots,
         tile_bytes(placement.rows, tiles),
         u64::from(rows) / 4,
-        4 * u64::from(placement.order_rows),
         8 * slots * setup.shape.outputs() as u64,
     ];
-    let dataset = data_bytes(&setup.data, placement.folds.len());
-    state + of_layers + others.into_iter().chain(words).map(least).sum::<u64>() + dataset
+    let others: u64 = others.map(|bytes| bytes.max(LEAST_BYTES)).iter().sum();
+    layers.iter().map(of_layers).sum::<u64>() + others
 }
 
 /// Bytes of what a layer keeps from step to step, in buffers of its own.

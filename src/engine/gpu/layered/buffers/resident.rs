@@ -1,6 +1,6 @@
-//! What the resident kernel needs beside the buffers that both engines have.
+//! The buffers of the resident engine.
 
-use super::state::{NormState, StateBuffers, joined};
+use super::state::{LayerState, NormState, joined};
 use crate::engine::EngineError;
 use crate::engine::gpu::layered::placement::Placement;
 use crate::engine::gpu::layout::{LayerData, ResidentLayer, Run};
@@ -8,11 +8,13 @@ use crate::engine::gpu::transfer::{Allocator, LEAST_BYTES, Slice};
 use crate::plan::{LayerBytes, ScratchLayout, arena_layout};
 use crate::train::Shape;
 
-/// What the resident kernel needs beside what both engines have.
+/// The buffers of the resident engine.
 #[derive(Debug)]
 pub struct ResidentBuffers {
-    /// [`Run`], uniform.
+    /// [`Run`] of training, uniform.
     pub run: wgpu::Buffer,
+    /// [`Run`] of evaluations, uniform.
+    pub evaluation: wgpu::Buffer,
     /// [`ResidentLayer`]s.
     pub layers: wgpu::Buffer,
     /// Parameters and running statistics of all layers.
@@ -35,16 +37,17 @@ impl ResidentBuffers {
     pub fn new(
         make: &mut Allocator<'_>,
         shape: &Shape,
-        state: &StateBuffers,
-        [values, moments]: &[wgpu::Buffer; 2],
+        state: &[LayerState],
+        [values, moments]: [wgpu::Buffer; 2],
         placement: &Placement,
     ) -> Result<Self, EngineError> {
         let scratch = ScratchLayout::new(shape);
         Ok(Self {
             run: make.uniform("run", &Run::default())?,
+            evaluation: make.uniform("evaluation_run", &Run::default())?,
             layers: make.filled("layers", &resident_layers(shape, &scratch, state))?,
-            values: values.clone(),
-            moments: moments.clone(),
+            values,
+            moments,
             scratch: make.zeros("scratch", scratch_bytes(&scratch, placement))?,
             row_stride: index(scratch.row_stride),
             member_stride: index(scratch.member_stride),
@@ -61,14 +64,14 @@ fn index(vec4s: u64) -> u32 {
 fn resident_layers(
     shape: &Shape,
     scratch: &ScratchLayout,
-    state: &StateBuffers,
+    state: &[LayerState],
 ) -> Vec<ResidentLayer> {
     let (in_arena, _) = arena_layout(shape);
     let place = |slice: &Slice| index(slice.offset / 16);
     let layers = shape.layers();
     let last = layers.len() - 1;
     let layer = |l: usize| {
-        let (dense, of, at) = (&layers[l], &state.layers[l], &scratch.layers[l]);
+        let (dense, of, at) = (&layers[l], &state[l], &scratch.layers[l]);
         let data = LayerData::new(dense, l, l == last);
         let norm =
             |slice: fn(&NormState) -> &Slice| of.norm.as_ref().map_or(0, |n| place(slice(n)));
@@ -96,7 +99,7 @@ fn resident_layers(
     (0..layers.len()).map(layer).collect()
 }
 
-/// Bytes of what the resident kernel needs beside what both engines have.
+/// Bytes of the resident engine's buffers, state included.
 pub fn predicted_resident_bytes(
     shape: &Shape,
     layers: &[LayerBytes],
@@ -106,7 +109,7 @@ pub fn predicted_resident_bytes(
     let table = (layers.len() * size_of::<ResidentLayer>()) as u64;
     let scratch = scratch_bytes(&ScratchLayout::new(shape), placement);
     let all = [table, values.bytes(), moments.bytes(), scratch];
-    size_of::<Run>() as u64 + all.map(|bytes| bytes.max(LEAST_BYTES)).iter().sum::<u64>()
+    2 * size_of::<Run>() as u64 + all.map(|bytes| bytes.max(LEAST_BYTES)).iter().sum::<u64>()
 }
 
 fn scratch_bytes(scratch: &ScratchLayout, placement: &Placement) -> u64 {

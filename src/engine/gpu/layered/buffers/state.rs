@@ -4,7 +4,9 @@ use crate::engine::EngineError;
 use crate::engine::gpu::transfer::{Allocator, Joined, Slice};
 use crate::plan::LayerBytes;
 
-/// What of a layer is kept from step to step.
+/// What of a layer is kept from step to step: in buffers of its own, as the layered engine has it, or in
+/// two for the whole network, as the resident kernel reads it.
+#[derive(Clone, Debug)]
 pub struct LayerState {
     /// Weights and biases.
     pub weights: Slice,
@@ -15,6 +17,7 @@ pub struct LayerState {
 }
 
 /// What of a batch norm is kept from step to step.
+#[derive(Clone, Debug)]
 pub struct NormState {
     /// Gamma and beta.
     pub scale: Slice,
@@ -24,71 +27,60 @@ pub struct NormState {
     pub running: Slice,
 }
 
-/// Everything that is kept from step to step: in a buffer a layer, as the layered engine has it, or in
-/// two for the whole network, as the resident kernel reads it.
-pub struct StateBuffers {
-    /// Layer after layer.
-    pub layers: Vec<LayerState>,
-    /// Parameters and running statistics, and moments, of all layers.
-    pub joined: Option<[wgpu::Buffer; 2]>,
+/// A buffer for each part of each layer.
+///
+/// # Errors
+/// [`EngineError::OutOfMemory`] names the buffer that did not fit.
+pub fn separate_state(
+    make: &mut Allocator<'_>,
+    sums: &[LayerBytes],
+) -> Result<Vec<LayerState>, EngineError> {
+    let mut layers = Vec::with_capacity(sums.len());
+    for bytes in sums {
+        let mut slice = |what, bytes| make.zeros(what, bytes).map(Slice::whole);
+        let norm = if bytes.norm.scale == 0 {
+            None
+        } else {
+            Some(NormState {
+                scale: slice("scale", bytes.norm.scale)?,
+                moments: slice("scale_moments", bytes.norm.moments)?,
+                running: slice("running", bytes.norm.scale)?,
+            })
+        };
+        layers.push(LayerState {
+            weights: slice("weights", bytes.weights)?,
+            moments: slice("moments", bytes.moments)?,
+            norm,
+        });
+    }
+    Ok(layers)
 }
 
-impl StateBuffers {
-    /// A buffer for each.
-    ///
-    /// # Errors
-    /// [`EngineError::OutOfMemory`] names the buffer that did not fit.
-    pub fn separate(make: &mut Allocator<'_>, sums: &[LayerBytes]) -> Result<Self, EngineError> {
-        let mut layers = Vec::with_capacity(sums.len());
-        for bytes in sums {
-            let mut slice = |what, bytes| make.zeros(what, bytes).map(Slice::whole);
-            let norm = if bytes.norm.scale == 0 {
-                None
-            } else {
-                Some(NormState {
-                    scale: slice("scale", bytes.norm.scale)?,
-                    moments: slice("scale_moments", bytes.norm.moments)?,
-                    running: slice("running", bytes.norm.scale)?,
-                })
-            };
-            layers.push(LayerState {
-                weights: slice("weights", bytes.weights)?,
-                moments: slice("moments", bytes.moments)?,
-                norm,
-            });
-        }
-        Ok(Self {
-            layers,
-            joined: None,
-        })
-    }
-
-    /// Two buffers for all.
-    ///
-    /// # Errors
-    /// [`EngineError::OutOfMemory`] names the buffer that did not fit.
-    pub fn joined(make: &mut Allocator<'_>, sums: &[LayerBytes]) -> Result<Self, EngineError> {
-        let [of_values, of_moments] = joined(sums);
-        let values = make.zeros("values", of_values.bytes())?;
-        let moments = make.zeros("moments", of_moments.bytes())?;
-        let (mut next_value, mut next_moment) = (0.., 0..);
-        let mut value = || of_values.slice(&values, next_value.next().unwrap_or_default());
-        let mut moment = || of_moments.slice(&moments, next_moment.next().unwrap_or_default());
-        let layers = sums.iter().map(|bytes| LayerState {
-            weights: value(),
+/// Two buffers for all: parameters and running statistics, and moments.
+///
+/// # Errors
+/// [`EngineError::OutOfMemory`] names the buffer that did not fit.
+pub fn joined_state(
+    make: &mut Allocator<'_>,
+    sums: &[LayerBytes],
+) -> Result<(Vec<LayerState>, [wgpu::Buffer; 2]), EngineError> {
+    let [of_values, of_moments] = joined(sums);
+    let values = make.zeros("values", of_values.bytes())?;
+    let moments = make.zeros("moments", of_moments.bytes())?;
+    let (mut next_value, mut next_moment) = (0.., 0..);
+    let mut value = || of_values.slice(&values, next_value.next().unwrap_or_default());
+    let mut moment = || of_moments.slice(&moments, next_moment.next().unwrap_or_default());
+    let layers = sums.iter().map(|bytes| LayerState {
+        weights: value(),
+        moments: moment(),
+        norm: (bytes.norm.scale > 0).then(|| NormState {
+            scale: value(),
             moments: moment(),
-            norm: (bytes.norm.scale > 0).then(|| NormState {
-                scale: value(),
-                moments: moment(),
-                running: value(),
-            }),
-        });
-        let layers = layers.collect();
-        Ok(Self {
-            layers,
-            joined: Some([values, moments]),
-        })
-    }
+            running: value(),
+        }),
+    });
+    let layers = layers.collect();
+    Ok((layers, [values, moments]))
 }
 
 /// The slices of parameters and running statistics, and those of moments, layer after layer.

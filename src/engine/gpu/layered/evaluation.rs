@@ -3,26 +3,16 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use super::lists::{EvaluationTiles, Rows, evaluation_tiles};
+use super::pace::Pace;
+use super::placement::Placement;
+use super::recording::{EvaluationBindings, Recorder, part as part_of};
 use crate::engine::gpu::GpuDevice;
-use crate::engine::gpu::layered::lists::{EvaluationTiles, Rows, evaluation_tiles};
-use crate::engine::gpu::layered::pace::Pace;
-use crate::engine::gpu::layered::placement::Placement;
-use crate::engine::gpu::layered::recording::{EvaluationBindings, Recorder, part as part_of};
+use crate::engine::gpu::evaluated::Evaluated;
 use crate::engine::gpu::layout::{Cursor, Tile};
-use crate::engine::gpu::timing::{PassKind, Timer};
+use crate::engine::gpu::timing::{Encoding, PassKind, Timer};
 use crate::engine::gpu::transfer::{self, Allocator, Wanted};
 use crate::engine::{EngineError, Part, TrainingData};
-
-/// What an evaluation counted for one slot.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Evaluated {
-    /// Cross-entropy in nats, summed over the rows; NaN where a logit is not finite.
-    pub loss_sum: f64,
-    /// Rows of each class that were given that class.
-    pub true_positives: Vec<u64>,
-    /// Rows that were given each class.
-    pub predicted: Vec<u64>,
-}
 
 /// Evaluates the same rows of the same members again and again.
 pub struct Evaluator {
@@ -124,18 +114,11 @@ impl Evaluator {
             partials: &self.partials,
         };
         let recording = recorder.evaluation(&bindings);
-        let timed = timer
-            .map(|timer| timer.begin(PassKind::Evaluate))
-            .transpose()?;
-        let device = &recorder.gpu.device;
-        let mut encoder = device.create_command_encoder(&Default::default());
-        let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
-            label: Some("regatta.evaluate"),
-            timestamp_writes: timed.as_ref().and_then(|timed| timed.writes()),
+        let mut encoding = Encoding::new(recorder.gpu, timer)?;
+        encoding.pass(PassKind::Evaluate, recording.commands.len(), |pass| {
+            recording.play(pass, 0, count);
         });
-        recording.play(&mut pass, 0, count);
-        drop(pass);
-        Ok(encoder.finish())
+        Ok(encoding.finish())
     }
 
     /// Blocks are added in their order, in f64.

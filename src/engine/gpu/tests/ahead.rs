@@ -1,0 +1,95 @@
+//! Waves that train ahead of what the caller has asked for give the same results.
+
+use std::fmt::Write as _;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use super::members::assert_same;
+use super::*;
+use crate::engine::{MemberSnapshot, Part, Progress};
+
+const EPOCHS: u32 = 6;
+
+/// How a caller goes through the epochs.
+#[derive(Clone, Copy, Default)]
+struct Way {
+    /// It says what it will do.
+    ahead: bool,
+    /// It asks for a pause whenever it is asked.
+    pauses: bool,
+    /// After this epoch another wave goes on from what was saved.
+    saved_after: Option<u32>,
+}
+
+/// The whole course of a wave, as text, and its end.
+struct Course {
+    told: String,
+    end: Vec<MemberSnapshot>,
+    pauses: u32,
+}
+
+/// Trains as a study does: an epoch, its evaluation, and members that leave.
+fn course(made: &Made, engine: &dyn Engine, members: &[Member], way: Way) -> Course {
+    let start = || {
+        let mut wave = made.start(engine, members);
+        if way.ahead {
+            wave.train_ahead(EPOCHS, Part::Validation);
+        }
+        wave
+    };
+    let mut wave = start();
+    let (mut told, asked, mut pauses) = (String::new(), AtomicU32::new(0), 0);
+    // Every other time, so that some of an epoch is submitted in a row.
+    let pause = || way.pauses && asked.fetch_add(1, Ordering::Relaxed) % 2 == 0;
+    for epoch in 1..=EPOCHS {
+        while wave.train(epoch, &pause).unwrap() == Progress::Paused {
+            pauses += 1;
+        }
+        let evaluated = wave.evaluate(Part::Validation).unwrap();
+        writeln!(told, "{epoch}: {:?} {evaluated:?}", wave.status()).unwrap();
+        if epoch == 2 {
+            let all = wave.members().len();
+            wave.keep(&(0..all).filter(|slot| slot % 3 != 1).collect::<Vec<_>>());
+        }
+        if way.saved_after == Some(epoch) {
+            let saved = wave.save().unwrap();
+            wave = start();
+            wave.load(&saved).unwrap();
+        }
+    }
+    let last = wave.evaluate(Part::Training).unwrap();
+    writeln!(told, "{last:?}").unwrap();
+    Course {
+        told,
+        end: wave.save().unwrap(),
+        pauses,
+    }
+}
+
+#[test]
+fn training_ahead_changes_nothing() {
+    for (name, adapter) in adapters() {
+        let mut all = members(25);
+        all[4].hyperparameters.learning_rate = 1e30;
+        let made = Made::new(130, 9, &[20, 7], 5, false).with_batch_norm(true);
+        let engine = engine(&adapter, resident(false));
+        let plain = course(&made, &engine, &all, Way::default());
+        let ways = [
+            (false, None),
+            (true, None),
+            (false, Some(1)),
+            (true, Some(3)),
+        ];
+        for (pauses, saved_after) in ways {
+            let way = Way {
+                ahead: true,
+                pauses,
+                saved_after,
+            };
+            let found = course(&made, &engine, &all, way);
+            let shown = format!("{name}, pauses: {pauses}, saved after {saved_after:?}");
+            assert_eq!(found.pauses > 0, pauses, "{shown}");
+            assert_eq!(found.told, plain.told, "{shown}");
+            assert_same(&found.end, &plain.end, &shown);
+        }
+    }
+}
