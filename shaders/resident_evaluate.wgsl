@@ -91,8 +91,8 @@ fn resident_evaluate(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) t: u32,
 ) {
-    let slot = workgroup_index(group, groups);
-    if (slot >= arrayLength(&members)) {
+    let slot = run.first_slot + workgroup_index(group, groups);
+    if (!takes_part(slot)) {
         return;
     }
     let member = members[slot];

@@ -79,8 +79,9 @@ fn backward_input_{{ tile.name }}(l: u32, member: Member, step: Step, t: u32) {
                 }
                 workgroupBarrier();
             }
-{% set first_row = "row" %}
-{% set rows = "step.batch.rows" %}
+{% set rows = tile.rows %}
+{% set at_row = "row + r" %}
+{% set inside = "at_row < step.batch.rows" %}
 {% set columns = "layer.input_stride" %}
 {% set finish = "finish_backward_input(before, l, member, step, at_row, at_column, arena[i]);" %}
 {% include "resident/end_tile.wgsl" %}

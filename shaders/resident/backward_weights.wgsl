@@ -9,9 +9,12 @@ fn backward_weights(l: u32, member: Member, step: Step, t: u32) {
     }
 }
 
+// Of four weights, or of four biases, which are the row behind the last input.
 fn update_weight(
-    layer: ResidentLayer, member: Member, step: Step, row: u32, column_4: u32, at: u32, gradient: vec4<f32>,
+    layer: ResidentLayer, member: Member, step: Step, row: u32, column_4: u32, gradient: vec4<f32>,
 ) {
+    let at = select(
+        weight_at(layer, step.slot, row, column_4), bias_at(layer, step.slot, column_4), row == layer.inputs);
     let moment = layer.moments + member.first_moment * layer.weights_stride
         + row * layer.output_stride + column_4;
     set_weight(at, updated_parameter(
@@ -59,19 +62,17 @@ fn backward_weights_{{ tile.name }}(l: u32, member: Member, step: Step, t: u32) 
                 }
                 workgroupBarrier();
             }
-            if (sums_bias && t < {{ tile.lanes }}u) {
+            // The biases are one row more of the result.
+            if (t < {{ tile.lanes }}u) {
 {% for q in range(tile.thread_columns_4) %}
-                if (column_{{ q }} < layer.output_stride) {
-                    update_weight(
-                        layer, member, step, layer.inputs, column_{{ q }},
-                        bias_at(layer, step.slot, column_{{ q }}), bias_{{ q }});
-                }
+                arena[{{ tile.rows * tile.columns_4 }}u + lane + {{ q * tile.lanes }}u] = bias_{{ q }};
 {% endfor %}
             }
-{% set first_row = "4u * input" %}
-{% set rows = "layer.inputs" %}
+{% set rows = tile.rows + 1 %}
+{% set at_row = "select(4u * input + r, layer.inputs, r == " ~ tile.rows ~ "u)" %}
+{% set inside = "select(at_row < layer.inputs, sums_bias, r == " ~ tile.rows ~ "u)" %}
 {% set columns = "layer.output_stride" %}
-{% set finish = "update_weight(layer, member, step, at_row, at_column, weight_at(layer, step.slot, at_row, at_column), arena[i]);" %}
+{% set finish = "update_weight(layer, member, step, at_row, at_column, arena[i]);" %}
 {% include "resident/end_tile.wgsl" %}
         }
     }

@@ -14,6 +14,10 @@ struct Run {
     steps: u32,                // nor a step after so many
     first: u32,                // evaluations: rows of the part that were done before
     results_stride: u32,       // words from one member's results to the next
+    first_slot: u32,           // the first member that takes part
+    end_slot: u32,             // the first behind that does not
+    unused_0: u32,
+    unused_1: u32,
 }
 
 // One dense layer and what follows it. Places count vec4s; a stride is from one row to the next.
@@ -64,6 +68,11 @@ fn rows_at(step: Step, place: u32) -> u32 {
 
 fn beside_rows(step: Step, place: u32) -> u32 {
     return step.scratch + run.row_stride * step.padded_rows + place;
+}
+
+// A dispatch may have more workgroups than members that take part.
+fn takes_part(slot: u32) -> bool {
+    return slot < min(run.end_slot, arrayLength(&members));
 }
 
 fn step_of(slot: u32, member: Member, batch: Cursor) -> Step {

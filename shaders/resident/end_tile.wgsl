@@ -5,10 +5,11 @@
 {% endfor %}
 {% endfor %}
             workgroupBarrier();
-            for (var i = t; i < {{ tile.rows * tile.columns_4 }}u; i += THREADS) {
-                let at_row = {{ first_row }} + i / {{ tile.columns_4 }}u;
+            for (var i = t; i < {{ rows * tile.columns_4 }}u; i += THREADS) {
+                let r = i / {{ tile.columns_4 }}u;
+                let at_row = {{ at_row }};
                 let at_column = column + i % {{ tile.columns_4 }}u;
-                if (at_row < {{ rows }} && at_column < {{ columns }}) {
+                if ({{ inside }} && at_column < {{ columns }}) {
                     {{ finish }}
                 }
             }

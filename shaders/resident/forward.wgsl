@@ -102,8 +102,9 @@ fn forward_{{ tile.name }}(l: u32, member: Member, step: Step, t: u32) {
                 }
                 workgroupBarrier();
             }
-{% set first_row = "row" %}
-{% set rows = "step.batch.rows" %}
+{% set rows = tile.rows %}
+{% set at_row = "row + r" %}
+{% set inside = "at_row < step.batch.rows" %}
 {% set columns = "layer.output_stride" %}
 {% set finish = "finish_forward(layer, l, member, step, at_row, at_column, arena[i]);" %}
 {% include "resident/end_tile.wgsl" %}

@@ -171,6 +171,12 @@ pub struct Run {
     pub first: u32,
     /// Words from one member's results to the next.
     pub results_stride: u32,
+    /// The first member that takes part.
+    pub first_slot: u32,
+    /// The first behind that does not.
+    pub end_slot: u32,
+    /// Padding.
+    pub unused: [u32; 2],
 }
 
 /// One dense layer and what follows it, for the resident kernel; places and strides count `vec4`s.

@@ -13,6 +13,8 @@ use layered::LayeredTrainer;
 use resident::ResidentTrainer;
 use shared::{Shared, Trainer};
 
+#[cfg(test)]
+use super::layered::pace::Pace;
 use super::layered::placement::Placement;
 use super::layered::snapshots::read_parameters;
 use super::layered::{Kernels, OwnBuffers, WaveBuffers};
@@ -119,7 +121,13 @@ impl<'r> GpuWave<'r> {
     /// The next submission is one step.
     #[cfg(test)]
     pub fn forget_pace(&mut self) {
-        self.trainer.forget_pace();
+        self.trainer.set_pace(Pace::default());
+    }
+
+    /// The next submissions are as short as can be, until it shows that they take no time.
+    #[cfg(test)]
+    pub fn crawl(&mut self) {
+        self.trainer.set_pace(Pace::of(1.0));
     }
 
     /// Gradients of a kept member from its last step, where they have a buffer of their own.
@@ -148,6 +156,12 @@ impl<'r> GpuWave<'r> {
         self
     }
 
+    /// The epoch to go on with, if there is one below this.
+    fn epoch_below(&self, epoch: u32) -> Option<u32> {
+        let unfinished = self.trainer.unfinished().filter(|&at| at < epoch);
+        unfinished.or_else(|| self.shared.behind(epoch))
+    }
+
     fn keep_slots(&mut self, kept: Vec<u32>) {
         self.shared.kept = kept;
         self.shared.sort_live();
@@ -162,7 +176,7 @@ impl Running for GpuWave<'_> {
         pause: &(dyn Fn() -> bool + Sync),
     ) -> Result<Progress, EngineError> {
         let mut first = true;
-        while let Some(at) = self.shared.behind(epoch) {
+        while let Some(at) = self.epoch_below(epoch) {
             let pauses = !first && pause();
             if pauses || !self.trainer.train_epoch(&mut self.shared, at, pause)? {
                 return Ok(Progress::Paused);

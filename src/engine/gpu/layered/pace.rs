@@ -34,6 +34,15 @@ impl Default for Pace {
 }
 
 impl Pace {
+    /// A unit of work is taken to last so many seconds.
+    #[cfg(test)]
+    pub fn of(seconds: f64) -> Self {
+        Self {
+            seconds: Some(seconds),
+            ..Self::default()
+        }
+    }
+
     /// Work begins after the device was idle.
     pub fn begin(&mut self) {
         self.in_flight.clear();

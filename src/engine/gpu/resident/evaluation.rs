@@ -3,6 +3,7 @@
 
 use std::ops::Range;
 
+use super::slices::FIRST_MEMBERS;
 use crate::engine::gpu::GpuDevice;
 use crate::engine::gpu::evaluated::Evaluated;
 use crate::engine::gpu::layered::lists::BLOCK_ROWS;
@@ -86,50 +87,81 @@ impl PartBuffers {
 /// What an evaluated row costs, in rows that are trained on.
 const EVALUATED_ROW: f64 = 0.4;
 
-/// The dispatches of an evaluation.
+/// Rows that a workgroup takes at least, where the part has so many: it loads the member's weights first.
+const LEAST_ROWS: u32 = 128;
+
+/// A dispatch of an evaluation.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EvaluationSlice {
+    /// Rows of each member's part.
+    pub rows: Range<u32>,
+    /// Slots.
+    pub slots: Range<u32>,
+    /// What it costs, in rows that are trained on.
+    pub work: f64,
+}
+
+/// The dispatches of an evaluation: rounds, in each of which some rows of every member are evaluated; a round
+/// that takes too long is cut between members.
 #[derive(Clone, Debug)]
 pub struct EvaluationSlices {
-    done: u32,
     rows: u32,
-    members: u32,
+    slots: u32,
     most_rows: u32,
+    /// Rows of this round, and the first slot that has not made it.
+    round: (Range<u32>, u32),
 }
 
 impl EvaluationSlices {
-    /// All of these rows of so many members, at most `most_rows` of each in a dispatch.
-    pub fn new(rows: u32, members: u32, most_rows: u32) -> Self {
+    /// All of these rows of so many slots, at most `most_rows` of each in a dispatch.
+    pub fn new(rows: u32, slots: u32, most_rows: u32) -> Self {
         Self {
-            done: 0,
-            rows: if members == 0 { 0 } else { rows },
-            members,
+            rows,
+            slots,
             most_rows,
+            round: (0..0, slots),
         }
     }
 
     /// Nothing is left.
     pub fn are_over(&self) -> bool {
-        self.done >= self.rows
+        let (rows, slot) = &self.round;
+        *slot >= self.slots && (rows.end >= self.rows || self.slots == 0)
     }
 
     /// Nothing is done yet.
     pub fn are_new(&self) -> bool {
-        self.done == 0
+        self.round.0.end == 0
     }
 
-    /// The next rows of every member, of about this much work but of a block at least, and their work;
-    /// `None` when nothing is left.
-    pub fn next(&mut self, budget: f64) -> Option<(Range<u32>, f64)> {
+    /// The next dispatch, of about this much work but of a block of 16 rows of one member at least; `None`
+    /// when nothing is left. No work is what is not known yet.
+    pub fn next(&mut self, budget: f64) -> Option<EvaluationSlice> {
         if self.are_over() {
             return None;
         }
-        let a_row = EVALUATED_ROW * f64::from(self.members);
-        // Too large a number becomes the largest.
-        let rows = (budget / a_row) as u32 / BLOCK_ROWS * BLOCK_ROWS;
-        let rows = rows.clamp(BLOCK_ROWS, self.most_rows);
-        let range = self.done..self.done.saturating_add(rows).min(self.rows);
-        self.done = range.end;
-        let work = f64::from(range.end - range.start) * a_row;
-        Some((range, work))
+        if self.round.1 >= self.slots {
+            // Too large a number becomes the largest.
+            let each = (budget / EVALUATED_ROW / f64::from(self.slots)) as u32;
+            let least = if budget > 0.0 { LEAST_ROWS } else { BLOCK_ROWS };
+            let rows = each.max(least).min(self.most_rows) / BLOCK_ROWS * BLOCK_ROWS;
+            let begin = self.round.0.end;
+            let end = begin.saturating_add(rows).min(self.rows);
+            self.round = (begin..end, 0);
+        }
+        let (rows, begin) = self.round.clone();
+        let a_member = EVALUATED_ROW * f64::from(rows.end - rows.start);
+        let members = match budget {
+            0.0 => FIRST_MEMBERS,
+            _ => (budget / a_member) as u32,
+        };
+        let end = begin.saturating_add(members.max(1)).min(self.slots);
+        self.round.1 = end;
+        Some(EvaluationSlice {
+            rows,
+            slots: begin..end,
+            work: a_member * f64::from(end - begin),
+        })
     }
 }
 
@@ -137,20 +169,53 @@ impl EvaluationSlices {
 mod tests {
     use super::*;
 
+    /// Rows and slots of the next dispatch.
+    fn next(slices: &mut EvaluationSlices, budget: f64) -> Option<(Range<u32>, Range<u32>)> {
+        let slice = slices.next(budget)?;
+        let count = |range: &Range<u32>| f64::from(range.end - range.start);
+        let work = EVALUATED_ROW * count(&slice.rows) * count(&slice.slots);
+        assert!((slice.work - work).abs() < 1e-9 * work);
+        Some((slice.rows, slice.slots))
+    }
+
     #[test]
     fn evaluations_are_cut_at_blocks_of_rows() {
-        let mut slices = EvaluationSlices::new(100, 10, 64);
+        let mut slices = EvaluationSlices::new(1000, 10, 960);
         assert!(slices.are_new());
         // Before anything is known, a block.
-        assert_eq!(slices.next(0.0), Some((0..16, 16.0 * 10.0 * EVALUATED_ROW)));
+        assert_eq!(next(&mut slices, 0.0), Some((0..16, 0..10)));
         assert!(!slices.are_new());
-        let budget = 39.0 * 10.0 * EVALUATED_ROW;
-        assert_eq!(slices.next(budget).map(|(rows, _)| rows), Some(16..48));
-        assert_eq!(slices.next(1e12).map(|(rows, _)| rows), Some(48..100));
+        let rows = |rows: f64| 10.0 * rows * EVALUATED_ROW;
+        assert_eq!(next(&mut slices, rows(200.5)), Some((16..208, 0..10)));
+        assert_eq!(next(&mut slices, 1e12), Some((208..1000, 0..10)));
         assert!(slices.are_over());
-        assert_eq!(slices.next(1e12), None);
-        let mut limited = EvaluationSlices::new(100, 10, 64);
-        assert_eq!(limited.next(1e12).map(|(rows, _)| rows), Some(0..64));
-        assert_eq!(EvaluationSlices::new(100, 0, 64).next(1e12), None);
+        assert_eq!(next(&mut slices, 1e12), None);
+        let mut limited = EvaluationSlices::new(1000, 10, 960);
+        assert_eq!(next(&mut limited, 1e12), Some((0..960, 0..10)));
+        for (rows, slots) in [(0, 10), (10, 0)] {
+            let mut nothing = EvaluationSlices::new(rows, slots, 64);
+            assert_eq!(next(&mut nothing, 1e12), None);
+        }
+    }
+
+    #[test]
+    fn few_rows_of_many_members_are_cut_between_members() {
+        let mut slices = EvaluationSlices::new(200, 10, 960);
+        // 128 rows of four members, and of what is left of ten.
+        let budget = 4.5 * 128.0 * EVALUATED_ROW;
+        let mut seen = Vec::new();
+        while let Some(slice) = next(&mut slices, budget) {
+            seen.push(slice);
+        }
+        let expected = [
+            (0..128, 0..4),
+            (0..128, 4..8),
+            (0..128, 8..10),
+            (128..200, 0..8),
+            (128..200, 8..10),
+        ];
+        assert_eq!(seen, expected);
+        let mut many = EvaluationSlices::new(200, 3000, 960);
+        assert_eq!(next(&mut many, 0.0), Some((0..16, 0..FIRST_MEMBERS)));
     }
 }

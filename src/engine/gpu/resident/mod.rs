@@ -13,7 +13,7 @@ use super::layout::Run;
 use super::transfer;
 
 pub use choice::{Choice, ResidentForm};
-pub use evaluation::{EvaluationSlices, PartBuffers};
+pub use evaluation::{EvaluationSlice, EvaluationSlices, PartBuffers};
 pub use slices::{Slice, Slices, rows_left};
 
 /// The kernels of a wave.
@@ -75,18 +75,20 @@ impl Resident {
         bindings.bind(&gpu.device, &self.evaluate)
     }
 
-    /// What the next submission trains: `rows` of each member that is in the epoch.
+    /// What the next submission trains: of these members those that are in the epoch.
     pub fn write_training(
         &self,
         gpu: &GpuDevice,
         own: &ResidentBuffers,
         row_tile: u32,
         epoch: u32,
-        rows: u32,
+        slice: &Slice,
     ) {
         let run = Run {
             epoch,
-            rows,
+            rows: slice.rows,
+            first_slot: slice.slots.start,
+            end_slot: slice.slots.end,
             row_stride: own.row_stride,
             member_stride: own.member_stride,
             row_tile,
@@ -96,21 +98,23 @@ impl Resident {
         transfer::write(gpu, &own.run, &[run]);
     }
 
-    /// What the next submission evaluates: these rows of each member's part.
+    /// What the next submission evaluates.
     pub fn write_evaluation(
         &self,
         gpu: &GpuDevice,
         own: &ResidentBuffers,
         row_tile: u32,
         part: &PartBuffers,
-        rows: std::ops::Range<u32>,
+        slice: &EvaluationSlice,
     ) {
         let run = Run {
-            rows: rows.end - rows.start,
+            rows: slice.rows.end - slice.rows.start,
+            first_slot: slice.slots.start,
+            end_slot: slice.slots.end,
             row_stride: own.row_stride,
             member_stride: own.member_stride,
             row_tile,
-            first: rows.start,
+            first: slice.rows.start,
             results_stride: part.results_stride,
             ..Run::default()
         };

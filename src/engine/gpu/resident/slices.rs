@@ -1,5 +1,7 @@
 //! Slices of time: what one submission of the resident kernel does.
 
+use std::ops::Range;
+
 use crate::engine::gpu::layout::{MemberData, State};
 
 /// What a step costs beside its rows, in rows.
@@ -14,12 +16,12 @@ pub fn rows_left(data: &MemberData, state: &State, epoch: u32) -> u32 {
 }
 
 /// A dispatch.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Slice {
     /// A member begins no further step after so many rows.
     pub rows: u32,
-    /// Members that may have something to do: those behind have nothing.
-    pub members: u32,
+    /// Slots that take part; those without rows in between have nothing to do.
+    pub slots: Range<u32>,
     /// Rows of all of them, and what their steps cost besides.
     pub work: f64,
 }
@@ -42,11 +44,17 @@ impl Left {
     }
 }
 
-/// The slices of an epoch. The device is not asked how far it is: what a slice does follows from the
-/// members, but for those that diverge on the way and end early.
+/// Members of a dispatch before it is known how long one takes.
+pub(super) const FIRST_MEMBERS: u32 = 1024;
+
+/// The slices of an epoch: rounds, in each of which every member trains on about as many rows; a round whose
+/// single steps take too long is cut into several slices. The device is not asked how far it is: what a slice
+/// does follows from the members, but for those that diverge on the way and end early.
 pub struct Slices {
     members: Vec<Left>,
     most_steps: u32,
+    /// Rows of this round, and the first slot that has not made it.
+    round: (u32, usize),
 }
 
 impl Slices {
@@ -59,6 +67,7 @@ impl Slices {
         Self {
             members: members.iter().zip(states).map(left).collect(),
             most_steps,
+            round: (0, 0),
         }
     }
 
@@ -67,20 +76,35 @@ impl Slices {
         self.members.iter().all(|m| m.rows == 0)
     }
 
-    /// The next slice, of about this much work but of a step at least; `None` when nothing is left.
+    /// The next slice, of about this much work but of a step at least; `None` when nothing is left. No work is
+    /// what is not known yet.
     pub fn next(&mut self, budget: f64) -> Option<Slice> {
-        let last = self.members.iter().rposition(|m| m.rows > 0)?;
-        let active = self.members.iter().filter(|m| m.rows > 0).count();
-        // Too large a number becomes the largest.
-        let rows = (budget / active as f64) as u32;
-        let rows = rows.max(1);
-        let taking_part = self.members.iter_mut().filter(|m| m.rows > 0);
-        let most_steps = self.most_steps;
-        let work = taking_part.map(|m| m.train(rows, most_steps)).sum();
-        let members = u32::try_from(last + 1).expect("members are limited by memory");
+        let end = self.members.iter().rposition(|m| m.rows > 0)? + 1;
+        if self.round.1 == 0 || self.round.1 >= end {
+            let active = self.members.iter().filter(|m| m.rows > 0).count();
+            // Too large a number becomes the largest.
+            let rows = (budget / active as f64) as u32;
+            self.round = (rows.max(1), 0);
+        }
+        let (rows, begin) = self.round;
+        let (mut at, mut taken, mut work) = (begin, 0, 0.0);
+        let goes_on = |taken, work| match budget {
+            0.0 => taken < FIRST_MEMBERS,
+            _ => taken == 0 || work < budget,
+        };
+        while at < end && goes_on(taken, work) {
+            let member = &mut self.members[at];
+            if member.rows > 0 {
+                work += member.train(rows, self.most_steps);
+                taken += 1;
+            }
+            at += 1;
+        }
+        self.round.1 = at;
+        let slot = |at: usize| u32::try_from(at).expect("members are limited by memory");
         Some(Slice {
             rows,
-            members,
+            slots: slot(begin)..slot(at),
             work,
         })
     }
@@ -105,16 +129,52 @@ mod tests {
         let mut slices = Slices::new(&members, &states, 0, 6);
         // The first, before anything is known, is a step of each.
         let first = slices.next(0.0).expect("all is left");
-        assert_eq!((first.rows, first.members), (1, 3));
+        assert_eq!((first.rows, first.slots), (1, 0..3));
         assert_eq!(first.work, f64::from(10 + 40 + 95 + 3 * STEP_ROWS));
-        // 85 and 55 are left; 25 rows are three steps of 10 and one of 40.
-        let second = slices.next(50.0).expect("two have rows left");
-        assert_eq!((second.rows, second.members), (25, 2));
-        assert_eq!(second.work, f64::from(30 + 40 + 4 * STEP_ROWS));
-        // 55 and 15: all that is left, in 6 steps, the most, and one.
-        let third = slices.next(1e12).expect("two have rows left");
-        assert_eq!(third.work, f64::from(55 + 15 + 7 * STEP_ROWS));
+        // 85 and 55 are left; 50 rows are five steps of 10 and two of 40, the last of them 15.
+        let second = slices.next(100.0).expect("two have rows left");
+        assert_eq!((second.rows, second.slots), (50, 0..2));
+        assert_eq!(second.work, f64::from(50 + 55 + 7 * STEP_ROWS));
+        // 35 are left: in 4 steps.
+        assert!(!slices.are_over());
+        let third = slices.next(1e12).expect("one has rows left");
+        assert_eq!(
+            (third.slots, third.work),
+            (0..1, f64::from(35 + 4 * STEP_ROWS))
+        );
+        assert!(slices.are_over());
         assert_eq!(slices.next(1e12), None);
+        let mut limited = Slices::new(&members, &states, 0, 6);
+        let most = limited.next(1e12).expect("all is left");
+        assert_eq!(most.work, f64::from(60 + 95 + 95 + 10 * STEP_ROWS));
+    }
+
+    #[test]
+    fn a_round_that_takes_too_long_is_cut_between_members() {
+        let members = [member(32, 64); 5];
+        let mut states = [State::default(); 5];
+        states[1].diverged = 1;
+        let mut slices = Slices::new(&members, &states, 0, 100);
+        let step = f64::from(32 + STEP_ROWS);
+        let mut seen = Vec::new();
+        // Two members a slice; the second of the first is the third member, since one diverged.
+        while let Some(slice) = slices.next(1.5 * step) {
+            assert_eq!(slice.work, 2.0 * step);
+            seen.push(slice.slots);
+        }
+        assert_eq!(seen, [0..3, 3..5, 0..3, 3..5]);
+        // As many as there are rows for, once there is more room.
+        let mut slices = Slices::new(&members, &states, 0, 100);
+        assert_eq!(slices.next(step).map(|slice| slice.slots), Some(0..1));
+        assert_eq!(slices.next(1e12).map(|slice| slice.slots), Some(1..5));
+    }
+
+    #[test]
+    fn the_first_slice_has_not_all_of_many_members() {
+        let many = vec![member(1, 1); 3000];
+        let states = vec![State::default(); 3000];
+        let mut slices = Slices::new(&many, &states, 0, 100);
+        assert_eq!(slices.next(0.0).map(|s| s.slots), Some(0..FIRST_MEMBERS));
     }
 
     #[test]

@@ -168,18 +168,14 @@ impl Counter {
                 };
         }
         let chunks = looped(inner.div_ceil(tiles.inner_4.into()), chunk);
-        let cut = chunks + self.finish(tile);
+        let cut = chunks + self.finish(tile.rows, tile.columns_4);
         let columns = looped(columns.div_ceil(tile.columns_4.into()), cut);
         self.and_the_other_width(looped(self.rows.div_ceil(tile.rows.into()), columns))
     }
 
-    /// What is done with the values of a result.
-    fn finish(self, tile: Product) -> Trips {
-        straight(
-            (tile.rows * tile.columns_4)
-                .div_ceil(self.tiles.threads)
-                .into(),
-        )
+    /// What is done with the values of a result of so many rows and `vec4`s of columns.
+    fn finish(self, rows: u32, columns_4: u32) -> Trips {
+        straight((rows * columns_4).div_ceil(self.tiles.threads).into())
     }
 
     fn and_the_other_width(self, one: Trips) -> Trips {
@@ -195,7 +191,9 @@ impl Counter {
         };
         let staged = self.stage(CHUNK_ROWS, tile.rows / 4) + self.stage(CHUNK_ROWS, tile.columns_4);
         let chunk = staged + straight(CHUNK_ROWS.into());
-        let cut = looped(self.rows.div_ceil(CHUNK_ROWS.into()), chunk) + self.finish(tile);
+        // The biases are a row more.
+        let finish = self.finish(tile.rows + 1, tile.columns_4);
+        let cut = looped(self.rows.div_ceil(CHUNK_ROWS.into()), chunk) + finish;
         let columns = looped(outputs.div_ceil(tile.columns_4.into()), cut);
         self.and_the_other_width(looped((4 * inputs).div_ceil(tile.rows.into()), columns))
     }

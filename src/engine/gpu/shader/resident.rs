@@ -157,8 +157,13 @@ impl ResidentTiles {
         let inputs = self.staged_inputs() + weights[0].max(weights[1]);
         let of_weights = [self.wide(), self.narrow_weights()];
         let chunks = of_weights.map(|p| p.gradients_at + CHUNK_ROWS * p.columns_4);
-        let products = [self.wide(), self.narrow(), self.narrow_weights()];
-        let results = products.map(|p| p.rows * p.columns_4);
+        // Gradients of biases are a row more than those of weights.
+        let results = [
+            (self.narrow(), 0),
+            (self.wide(), 1),
+            (self.narrow_weights(), 1),
+        ];
+        let results = results.map(|(p, more)| (p.rows + more) * p.columns_4);
         let all = [inputs, chunks[0], chunks[1], 2 * self.threads];
         all.into_iter().chain(results).max().unwrap_or_default()
     }

@@ -10,12 +10,14 @@ use crate::engine::{MemberSnapshot, Part, Progress};
 const EPOCHS: u32 = 6;
 
 /// How a caller goes through the epochs.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy, Debug, Default)]
 struct Way {
     /// It says what it will do.
     ahead: bool,
     /// It asks for a pause whenever it is asked.
     pauses: bool,
+    /// Submissions begin with a step of one member.
+    crawls: bool,
     /// After this epoch another wave goes on from what was saved.
     saved_after: Option<u32>,
 }
@@ -28,9 +30,12 @@ struct Course {
 }
 
 /// Trains as a study does: an epoch, its evaluation, and members that leave.
-fn course(made: &Made, engine: &dyn Engine, members: &[Member], way: Way) -> Course {
+fn course(made: &Made, engine: &GpuEngine, members: &[Member], way: Way) -> Course {
     let start = || {
-        let mut wave = made.start(engine, members);
+        let mut wave = engine.wave(made.setup(members)).unwrap();
+        if way.crawls {
+            wave.crawl();
+        }
         if way.ahead {
             wave.train_ahead(EPOCHS, Part::Validation);
         }
@@ -73,20 +78,22 @@ fn training_ahead_changes_nothing() {
         let made = Made::new(130, 9, &[20, 7], 5, false).with_batch_norm(true);
         let engine = engine(&adapter, resident(false));
         let plain = course(&made, &engine, &all, Way::default());
-        let ways = [
-            (false, None),
-            (true, None),
-            (false, Some(1)),
-            (true, Some(3)),
-        ];
-        for (pauses, saved_after) in ways {
+        for (pauses, crawls, saved_after) in [
+            (false, false, None),
+            (true, false, None),
+            (false, true, None),
+            (true, true, Some(1)),
+            (false, false, Some(1)),
+            (true, false, Some(3)),
+        ] {
             let way = Way {
                 ahead: true,
                 pauses,
+                crawls,
                 saved_after,
             };
             let found = course(&made, &engine, &all, way);
-            let shown = format!("{name}, pauses: {pauses}, saved after {saved_after:?}");
+            let shown = format!("{name}, {way:?}");
             assert_eq!(found.pauses > 0, pauses, "{shown}");
             assert_eq!(found.told, plain.told, "{shown}");
             assert_same(&found.end, &plain.end, &shown);

@@ -150,7 +150,8 @@ fn rust_structs() -> BTreeMap<&'static str, Fields> {
         loss_sum, loss_rest, train_loss, released;
         "unused_0" => unused + 0, "unused_1" => unused + 1);
     let run = fields!(Run: epoch, rows, row_stride, member_stride, row_tile, steps, first,
-        results_stride);
+        results_stride, first_slot, end_slot;
+        "unused_0" => unused + 0, "unused_1" => unused + 1);
     let resident_layer = fields!(ResidentLayer: inputs, outputs, input_stride, output_stride, bias,
         hidden, normalized, weights, weights_stride, moments, scale, running, scale_moments, in_arena,
         h, dy, z, statistics);

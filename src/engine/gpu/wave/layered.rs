@@ -264,8 +264,8 @@ impl Trainer for LayeredTrainer {
     }
 
     #[cfg(test)]
-    fn forget_pace(&mut self) {
-        self.pace = Pace::default();
+    fn set_pace(&mut self, pace: Pace) {
+        self.pace = pace;
     }
 
     #[cfg(test)]

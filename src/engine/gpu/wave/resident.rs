@@ -12,7 +12,9 @@ use crate::engine::gpu::evaluated::Evaluated;
 use crate::engine::gpu::layered::ResidentBuffers;
 use crate::engine::gpu::layered::pace::Pace;
 use crate::engine::gpu::layout::State;
-use crate::engine::gpu::resident::{EvaluationSlices, PartBuffers, Resident, Slice, Slices};
+use crate::engine::gpu::resident::{
+    EvaluationSlice, EvaluationSlices, PartBuffers, Resident, Slice, Slices,
+};
 use crate::engine::gpu::timing::{Encoding, PassKind};
 use crate::engine::gpu::transfer::{self, Readback, ReadbackOnItsWay, Wanted};
 use crate::engine::{EngineError, Part};
@@ -27,7 +29,7 @@ pub struct ResidentTrainer {
     row_tile: u32,
     pace: Pace,
     ahead: Option<Ahead>,
-    /// The epoch that is being trained although nobody has asked for it yet.
+    /// The epoch that a pause has stopped in, or one that nobody has asked for yet.
     flight: Option<Flight>,
     /// What was counted at the end of the last epoch, until training goes on.
     scored: Option<(Part, Vec<u32>)>,
@@ -53,6 +55,8 @@ struct Flight {
     evaluation: Option<(Part, EvaluationSlices)>,
     /// All of it is submitted, and what is read of it is on its way.
     end: Option<(ReadbackOnItsWay, wgpu::SubmissionIndex)>,
+    /// The caller stopped in it: the device is idle, and the states are known.
+    paused: bool,
 }
 
 impl Flight {
@@ -108,6 +112,7 @@ impl ResidentTrainer {
             slices: Slices::new(&wave.placement.data, states, epoch, most_steps),
             evaluation,
             end: None,
+            paused: false,
         }
     }
 
@@ -118,9 +123,9 @@ impl ResidentTrainer {
     }
 
     fn evaluation_slices(&self, wave: &Shared<'_>, part: Part) -> EvaluationSlices {
-        let live = u32::try_from(wave.live.len()).expect("members are limited by memory");
+        let slots = u32::try_from(wave.states.len()).expect("members are limited by memory");
         let rows = self.parts[&part].buffers.most_rows();
-        EvaluationSlices::new(rows, live, self.kernels.form.most_rows)
+        EvaluationSlices::new(rows, slots, self.kernels.form.most_rows)
     }
 
     fn wanted_results(&self, part: Part) -> Wanted<'_> {
@@ -132,9 +137,9 @@ impl ResidentTrainer {
     fn submit(&mut self, wave: &Shared<'_>, flight: &mut Flight) -> Result<(), EngineError> {
         let budget = self.pace.budget();
         let trained = flight.slices.next(budget);
-        let mut work = trained.map_or(0.0, |slice| slice.work);
+        let mut work = trained.as_ref().map_or(0.0, |slice| slice.work);
         let mut encoding = Encoding::new(&wave.gpu, wave.timer.as_ref())?;
-        if let Some(slice) = trained {
+        if let Some(slice) = &trained {
             self.encode_training(wave, &mut encoding, flight.epoch, slice);
         }
         if let Some((part, slices)) = &mut flight.evaluation
@@ -163,14 +168,13 @@ impl ResidentTrainer {
         wave: &Shared<'_>,
         encoding: &mut Encoding<'_>,
         epoch: u32,
-        slice: Slice,
+        slice: &Slice,
     ) {
-        let Resident { train, .. } = &self.kernels;
-        let rows = slice.rows;
-        self.kernels
-            .write_training(&wave.gpu, &self.own, self.row_tile, epoch, rows);
+        let kernels = &self.kernels;
+        kernels.write_training(&wave.gpu, &self.own, self.row_tile, epoch, slice);
         encoding.pass(PassKind::Train, 1, |pass| {
-            train.dispatch(pass, &self.training, slice.members);
+            let workgroups = slice.slots.end - slice.slots.start;
+            kernels.train.dispatch(pass, &self.training, workgroups);
         });
     }
 
@@ -183,22 +187,30 @@ impl ResidentTrainer {
         slices: &mut EvaluationSlices,
         budget: f64,
     ) -> f64 {
-        let Evaluating { buffers, bindings } = &self.parts[&part];
         if slices.are_new() {
-            let results = &buffers.results;
+            let results = &self.parts[&part].buffers.results;
             encoding.encoder().clear_buffer(results, 0, None);
         }
-        let Some((rows, work)) = slices.next(budget) else {
+        let Some(slice) = slices.next(budget) else {
             return 0.0;
         };
-        self.kernels
-            .write_evaluation(&wave.gpu, &self.own, self.row_tile, buffers, rows);
-        let members = wave.placement.members.len();
-        let members = u32::try_from(members).expect("members are limited by memory");
+        self.encode_evaluation_slice(wave, encoding, part, &slice);
+        slice.work
+    }
+
+    fn encode_evaluation_slice(
+        &self,
+        wave: &Shared<'_>,
+        encoding: &mut Encoding<'_>,
+        part: Part,
+        slice: &EvaluationSlice,
+    ) {
+        let (kernels, Evaluating { buffers, bindings }) = (&self.kernels, &self.parts[&part]);
+        kernels.write_evaluation(&wave.gpu, &self.own, self.row_tile, buffers, slice);
         encoding.pass(PassKind::Evaluate, 1, |pass| {
-            self.kernels.evaluate.dispatch(pass, bindings, members);
+            let workgroups = slice.slots.end - slice.slots.start;
+            kernels.evaluate.dispatch(pass, bindings, workgroups);
         });
-        work
     }
 
     /// Begins the epoch behind this one, whose end is not known yet, if that was announced.
@@ -226,8 +238,10 @@ impl ResidentTrainer {
 
     /// Evaluates a part now.
     fn results(&mut self, wave: &Shared<'_>, part: Part) -> Result<Vec<u32>, EngineError> {
+        // One that the caller stopped in is gone into anew from the states.
+        let paused = self.flight.take().is_none_or(|flight| flight.paused);
         assert!(
-            self.flight.is_none(),
+            paused,
             "a wave that trains ahead is evaluated as was announced"
         );
         let mut slices = self.evaluation_slices(wave, part);
@@ -249,16 +263,16 @@ impl Trainer for ResidentTrainer {
         let mut encoding = Encoding::new(&wave.gpu, None)?;
         let nothing = Slice {
             rows: 0,
-            members: 1,
+            slots: 0..1,
             work: 0.0,
         };
-        self.encode_training(wave, &mut encoding, u32::MAX, nothing);
-        let Evaluating { buffers, bindings } = &self.parts[&Part::Training];
-        self.kernels
-            .write_evaluation(&wave.gpu, &self.own, self.row_tile, buffers, 0..0);
-        encoding.pass(PassKind::Evaluate, 1, |pass| {
-            self.kernels.evaluate.dispatch(pass, bindings, 1);
-        });
+        self.encode_training(wave, &mut encoding, u32::MAX, &nothing);
+        let nothing = EvaluationSlice {
+            rows: 0..0,
+            slots: 0..1,
+            work: 0.0,
+        };
+        self.encode_evaluation_slice(wave, &mut encoding, Part::Training, &nothing);
         let submission = wave.gpu.queue.submit([encoding.finish()]);
         transfer::wait(&wave.gpu, Some(submission))
     }
@@ -296,6 +310,9 @@ impl Trainer for ResidentTrainer {
                 self.flight(wave, epoch, &wave.states)
             }
         };
+        if std::mem::take(&mut flight.paused) {
+            self.pace.begin();
+        }
         let mut first = true;
         let (readback, submission) = loop {
             if let Some(end) = flight.end.take() {
@@ -303,6 +320,8 @@ impl Trainer for ResidentTrainer {
             }
             if !first && pause() {
                 wave.states = wave.read_states()?;
+                flight.paused = true;
+                self.flight = Some(flight);
                 return Ok(false);
             }
             first = false;
@@ -336,6 +355,10 @@ impl Trainer for ResidentTrainer {
         Ok(counted)
     }
 
+    fn unfinished(&self) -> Option<u32> {
+        self.flight.as_ref().map(|flight| flight.epoch)
+    }
+
     fn train_ahead(&mut self, until: u32, part: Part) {
         self.ahead = Some(Ahead { until, part });
     }
@@ -349,7 +372,7 @@ impl Trainer for ResidentTrainer {
     }
 
     #[cfg(test)]
-    fn forget_pace(&mut self) {
-        self.pace = Pace::default();
+    fn set_pace(&mut self, pace: Pace) {
+        self.pace = pace;
     }
 }

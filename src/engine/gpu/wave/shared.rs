@@ -7,6 +7,8 @@ use crate::engine::gpu::GpuDevice;
 use crate::engine::gpu::evaluated::Evaluated;
 use crate::engine::gpu::layered::WaveBuffers;
 use crate::engine::gpu::layered::lists::Rows;
+#[cfg(test)]
+use crate::engine::gpu::layered::pace::Pace;
 use crate::engine::gpu::layered::placement::Placement;
 use crate::engine::gpu::layout::State;
 use crate::engine::gpu::timing::Timer;
@@ -55,6 +57,11 @@ pub trait Trainer {
         pause: &(dyn Fn() -> bool + Sync),
     ) -> Result<bool, EngineError>;
 
+    /// The epoch that it is in, although the states may say that it has ended.
+    fn unfinished(&self) -> Option<u32> {
+        None
+    }
+
     /// What is counted of each live slot over a part of its rows.
     fn evaluate(
         &mut self,
@@ -73,9 +80,9 @@ pub trait Trainer {
     /// The states of these slots were written: they are as sound as what was written.
     fn written(&self, _wave: &Shared<'_>, _slots: std::ops::Range<u32>) {}
 
-    /// The next submission is the least that can be.
+    /// The next submissions are as long as this says.
     #[cfg(test)]
-    fn forget_pace(&mut self);
+    fn set_pace(&mut self, pace: Pace);
 
     /// The layered engine's, if it is that.
     #[cfg(test)]
