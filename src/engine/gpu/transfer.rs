@@ -214,6 +214,41 @@ fn write_at<T: Pod>(gpu: &GpuDevice, buffer: &wgpu::Buffer, offset: u64, values:
     }
 }
 
+/// Writes vectors of one length to a slice, one behind the other, in chunks: straight to where the driver
+/// takes them from.
+///
+/// # Panics
+/// When a vector has another length than the first, or the slice has no room for them.
+pub fn write_vectors<'v>(
+    gpu: &GpuDevice,
+    slice: &Slice,
+    vectors: impl ExactSizeIterator<Item = &'v [f32]>,
+) {
+    let mut vectors = vectors.peekable();
+    let Some(bytes) = vectors.peek().map(|vector| size_of_val(*vector)) else {
+        return;
+    };
+    let at_once = (CHUNK_BYTES as usize / bytes.max(1)).max(1);
+    let mut at = slice.offset;
+    while vectors.len() > 0 {
+        let count = vectors.len().min(at_once);
+        let size = wgpu::BufferSize::new((count * bytes) as u64).expect("vectors have values");
+        let view = gpu.queue.write_buffer_with(&slice.buffer, at, size);
+        let mut view = view.expect("a slice has room for its vectors");
+        for (i, vector) in vectors.by_ref().take(count).enumerate() {
+            let place = i * bytes..(i + 1) * bytes;
+            view.slice(place)
+                .copy_from_slice(bytemuck::cast_slice(vector));
+        }
+        at += (count * bytes) as u64;
+        drop(view);
+        if vectors.len() > 0 {
+            // What is staged so far is sent, and its memory freed.
+            gpu.queue.submit([]);
+        }
+    }
+}
+
 /// A part of a buffer that is read back.
 #[derive(Clone, Copy, Debug)]
 pub struct Wanted<'b> {

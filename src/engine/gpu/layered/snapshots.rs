@@ -1,5 +1,6 @@
 //! The state of members between the device's layout and [`MemberSnapshot`].
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 #[cfg(test)]
@@ -98,6 +99,31 @@ impl<'a> SlotValues<'a> {
             running: &snapshot.running,
             moments: &snapshot.moments,
         }
+    }
+}
+
+/// Gives all slots what a member begins with: the parameters of its repeat. Moments are zeros from the start.
+pub fn write_initial(
+    gpu: &GpuDevice,
+    buffers: &WaveBuffers,
+    placement: &Placement,
+    shape: &Shape,
+    parameters: &BTreeMap<u32, Vec<f32>>,
+    running: &[f32],
+) {
+    let members = &placement.members;
+    for region in parameter_regions(buffers, shape) {
+        let padded = parameters.iter();
+        let padded: BTreeMap<u32, Vec<f32>> = padded
+            .map(|(&repeat, arena)| (repeat, region.padded(arena)))
+            .collect();
+        let vectors = members.iter().map(|m| padded[&m.id.repeat].as_slice());
+        transfer::write_vectors(gpu, region.slice, vectors);
+    }
+    for region in running_regions(buffers, shape) {
+        let padded = region.padded(running);
+        let vectors = members.iter().map(|_| padded.as_slice());
+        transfer::write_vectors(gpu, region.slice, vectors);
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::shared::Shared;
 use crate::engine::gpu::layered::snapshots::{
-    SlotValues, read_snapshots, state_of, write_slot, write_values,
+    SlotValues, read_snapshots, state_of, write_initial, write_slot, write_values,
 };
 use crate::engine::gpu::transfer;
 use crate::engine::{EngineError, MemberSnapshot};
@@ -20,15 +20,16 @@ impl Shared<'_> {
                 .entry(repeat)
                 .or_insert_with(|| initial_parameters(self.shape, self.seed, repeat));
         }
-        let (gpu, members) = (&self.gpu, &self.placement.members);
         let running = initial_running(self.shape);
-        write_values(gpu, &self.buffers, &self.placement, self.shape, |slot| {
-            Some(SlotValues {
-                parameters: &initial[&members[slot].id.repeat],
-                running: &running,
-                moments: &[],
-            })
-        });
+        let (gpu, buffers) = (&self.gpu, &self.buffers);
+        write_initial(
+            gpu,
+            buffers,
+            &self.placement,
+            self.shape,
+            &initial,
+            &running,
+        );
         transfer::write(gpu, &self.buffers.states, &self.states);
     }
 
