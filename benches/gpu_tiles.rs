@@ -2,12 +2,13 @@
 //!
 //!     cargo bench --bench gpu_tiles -- [ADAPTER [resident]]   ADAPTER: part of a name, driver or backend
 //!
-//! Stands for the choice of `Options::for_kind`. First the resident kernel in several tiles beside the
-//! layered engine, with the seconds that each takes to compile (a driver that keeps compiled shaders
+//! Stands for the choice of `Options::for_kind`. First the resident kernel in several tiles, and with the
+//! shape written into it, beside the layered engine, with the seconds that each takes to compile (a driver that keeps compiled shaders
 //! has them at once the second time). Then, unless `resident` alone is asked for, the layered engine
 //! with other tiles: of rows with the chosen tile of weights, then of weights with the chosen tile of
 //! rows. Rounds are interleaved, and a figure is the median of steps a second, beside the best.
 
+use std::collections::BTreeSet;
 use std::time::Instant;
 
 use regatta::data::{DataConfig, FeatureValues, Features, load, split};
@@ -133,7 +134,7 @@ fn resident(adapter: &GpuAdapter, workload: &Workload) {
         engine: EngineKind::Layered,
         ..chosen
     };
-    let mut all = vec![("layered".to_owned(), layered)];
+    let mut all = vec![("layered".to_owned(), layered, false)];
     for (threads, thread_rows, thread_columns_4, columns_4, inner_4) in RESIDENT_TILES {
         let resident = ResidentTiles {
             threads,
@@ -147,22 +148,26 @@ fn resident(adapter: &GpuAdapter, workload: &Workload) {
             resident,
             ..chosen
         };
-        all.push((resident.name(), options));
+        all.push((resident.name(), options, false));
+        if resident == chosen.resident {
+            // As a sweep of one shape is trained, where that is done.
+            all.push((format!("{}, written in", resident.name()), options, true));
+        }
     }
     let mut samples = vec![Vec::new(); all.len()];
     let mut compile_s = vec![0.0_f64; all.len()];
     for _ in 0..ROUNDS {
-        for (i, (_, options)) in all.iter().enumerate() {
-            let (seconds, steps) = measured(adapter, workload, *options);
+        for (i, (_, options, only_shape)) in all.iter().enumerate() {
+            let (seconds, steps) = measured(adapter, workload, *options, *only_shape);
             compile_s[i] = compile_s[i].max(seconds);
             samples[i].push(steps);
         }
     }
     let medians: Vec<f64> = samples.iter_mut().map(|s| median(s)).collect();
-    for (((name, _), median), compile_s) in all.iter().zip(&medians).zip(compile_s) {
+    for (((name, ..), median), compile_s) in all.iter().zip(&medians).zip(compile_s) {
         let ratio = median / medians[0];
         println!(
-            "  {name:36} {median:9.1} steps/s   {ratio:.2} of layered   {compile_s:.1} s to compile"
+            "  {name:48} {median:9.1} steps/s   {ratio:.2} of layered   {compile_s:.1} s to compile"
         );
     }
 }
@@ -203,11 +208,16 @@ fn steps_a_second(adapter: &GpuAdapter, workload: &Workload, tiles: Tiles) -> f6
         engine: EngineKind::Layered,
         ..Options::for_kind(adapter.kind())
     };
-    measured(adapter, workload, options).1
+    measured(adapter, workload, options, false).1
 }
 
-/// Seconds of compiling, and steps a second.
-fn measured(adapter: &GpuAdapter, workload: &Workload, options: Options) -> (f64, f64) {
+/// Seconds of compiling, and steps a second; the engine may be told that there is no other shape.
+fn measured(
+    adapter: &GpuAdapter,
+    workload: &Workload,
+    options: Options,
+    only_shape: bool,
+) -> (f64, f64) {
     let config = DataConfig {
         source: "digits".to_owned(),
         ..DataConfig::default()
@@ -243,6 +253,9 @@ fn measured(adapter: &GpuAdapter, workload: &Workload, options: Options) -> (f64
     };
     let members: Vec<Member> = (0..workload.members).map(member).collect();
     let engine = GpuEngine::new(adapter.open().expect("it opens"), options);
+    if only_shape {
+        engine.will_train(&BTreeSet::from([shape.clone()]));
+    }
     let setup = WaveSetup {
         data: TrainingData {
             dataset: &dataset,

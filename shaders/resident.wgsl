@@ -77,15 +77,21 @@ fn resident(
         return;
     }
     load_weights(slot, t);
-    let last = arrayLength(&layers) - 1u;
+    let last = layer_count() - 1u;
     var done = 0u;
     var steps = 0u;
     loop {
         var step = step_of(slot, member, batch);
+{% if written %}
+{% for layer in written %}
+        forward({{ loop.index0 }}u, member, step, t);
+{% endfor %}
+{% else %}
         for (var l = 0u; l <= last; l++) {
             forward(l, member, step, t);
         }
-        let loss = loss_and_gradient(layers[last], step, t);
+{% endif %}
+        let loss = loss_and_gradient(layer_of(last), step, t);
         if (t == 0u) {
             let after = judged(member, state, batch, loss);
             state = after.state;
@@ -95,12 +101,23 @@ fn resident(
         if (step.batch.rows == 0u) {
             break;
         }
+{% if written %}
+{% for layer in written | reverse %}
+{% if not loop.last %}
+        backward_input({{ loop.revindex0 }}u, member, step, t);
+{% endif %}
+{% endfor %}
+{% for layer in written %}
+        backward_weights({{ loop.index0 }}u, member, step, t);
+{% endfor %}
+{% else %}
         for (var l = last; l > 0u; l--) {
             backward_input(l, member, step, t);
         }
         for (var l = 0u; l <= last; l++) {
             backward_weights(l, member, step, t);
         }
+{% endif %}
 {% if not in_arena %}
         // The next step reads weights that other invocations have written.
         storageBarrier();

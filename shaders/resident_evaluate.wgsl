@@ -102,14 +102,20 @@ fn resident_evaluate(
         return;
     }
     load_weights(slot, t);
-    let last = arrayLength(&layers) - 1u;
+    let last = layer_count() - 1u;
     var step = step_of(slot, member, Cursor(0u, 0u, 0u, 0u, 0.0, 0.0, 0.0, 0u));
     for (var first = run.first; first < until; first += step.padded_rows) {
         step.batch.first = begin + first;
         step.batch.rows = min(step.padded_rows, until - first);
+{% if written %}
+{% for layer in written %}
+        forward({{ loop.index0 }}u, member, step, t);
+{% endfor %}
+{% else %}
         for (var l = 0u; l <= last; l++) {
             forward(l, member, step, t);
         }
-        count(layers[last], step, first, t);
+{% endif %}
+        count(layer_of(last), step, first, t);
     }
 }

@@ -2,14 +2,14 @@
 // then through the batch norm that may stand between.
 
 fn backward_input(l: u32, member: Member, step: Step, t: u32) {
-    if (layers[l].input_stride <= NARROW_4) {
+    if (layer_of(l).input_stride <= NARROW_4) {
         backward_input_narrow(l, member, step, t);
     } else {
         backward_input_wide(l, member, step, t);
     }
     storageBarrier();
 {% if batch_norm %}
-    if (layers[l - 1u].normalized != 0u) {
+    if (layer_of(l - 1u).normalized != 0u) {
         norm_backward(l - 1u, member, step, t);
     }
 {% endif %}
@@ -33,8 +33,8 @@ fn finish_backward_input(
 {% for tile in [wide_back, narrow] %}
 
 fn backward_input_{{ tile.name }}(l: u32, member: Member, step: Step, t: u32) {
-    let layer = layers[l];
-    let before = layers[l - 1u];
+    let layer = layer_of(l);
+    let before = layer_of(l - 1u);
     let dy = rows_at(step, layer.dy);
     let lane = t % {{ tile.lanes }}u;
     let first_row = t / {{ tile.lanes }}u * {{ tile.thread_rows }}u;

@@ -2,7 +2,7 @@
 // sum of dy. A tile is of inputs and outputs; the rows of the batch are the inner dimension, ascending.
 
 fn backward_weights(l: u32, member: Member, step: Step, t: u32) {
-    if (layers[l].output_stride <= NARROW_4) {
+    if (layer_of(l).output_stride <= NARROW_4) {
         backward_weights_narrow(l, member, step, t);
     } else {
         backward_weights_wide(l, member, step, t);
@@ -23,7 +23,7 @@ fn update_weight(
 {% for tile in [wide_weights, narrow_weights] %}
 
 fn backward_weights_{{ tile.name }}(l: u32, member: Member, step: Step, t: u32) {
-    let layer = layers[l];
+    let layer = layer_of(l);
     let dy = rows_at(step, layer.dy);
     let lane = t % {{ tile.lanes }}u;
     let first_input_4 = t / {{ tile.lanes }}u * {{ tile.thread_rows // 4 }}u;

@@ -17,7 +17,7 @@ const GROUP_COLUMNS = {{ GROUP_COLUMNS }}u;
 const GROUP_BLOCKS = {{ THREADS // GROUP_COLUMNS }}u;
 
 fn norm_forward(l: u32, member: Member, step: Step, t: u32) {
-    let layer = layers[l];
+    let layer = layer_of(l);
     let stride = layer.output_stride;
     for (var first = 0u; first < stride; first += GROUP_COLUMNS) {
         norm_statistics(layer, step, first + t % GROUP_COLUMNS, t);
@@ -90,7 +90,7 @@ fn move_running(layer: ResidentLayer, step: Step, column: u32, mean: vec4<f32>, 
 
 // In place of the gradient behind the batch norm that in front of it.
 fn norm_backward(l: u32, member: Member, step: Step, t: u32) {
-    let layer = layers[l];
+    let layer = layer_of(l);
     let stride = layer.output_stride;
     for (var first = 0u; first < stride; first += GROUP_COLUMNS) {
         norm_sums(layer, member, step, first + t % GROUP_COLUMNS, t);

@@ -50,6 +50,38 @@ struct ResidentLayer {
 @group(0) @binding(5) var<storage, read> scaling: array<vec4<f32>>;
 @group(0) @binding(6) var<storage, read> targets: array<u32>;
 
+{% if written %}
+// All networks have one shape, which is written in; where their parameters are depends on how many they are.
+const LAYERS = {{ written | length }}u;
+
+fn layer_count() -> u32 {
+    return LAYERS;
+}
+
+fn layer_of(l: u32) -> ResidentLayer {
+    let stored = layers[l];
+{% for layer in written %}
+    if (l == {{ loop.index0 }}u) {
+        return ResidentLayer(
+            {{ layer.inputs }}u, {{ layer.outputs }}u, {{ layer.input_stride }}u, {{ layer.output_stride }}u,
+            {{ layer.bias }}u, {{ layer.hidden }}u, {{ layer.normalized }}u,
+            stored.weights, {{ layer.weights_stride }}u, stored.moments,
+            stored.scale, stored.running, stored.scale_moments,
+            {{ layer.in_arena }}u, {{ layer.h }}u, {{ layer.dy }}u, {{ layer.z }}u, {{ layer.statistics }}u);
+    }
+{% endfor %}
+    return stored;
+}
+{% else %}
+fn layer_count() -> u32 {
+    return arrayLength(&layers);
+}
+
+fn layer_of(l: u32) -> ResidentLayer {
+    return layers[l];
+}
+{% endif %}
+
 const THREADS = {{ THREADS }}u;
 var<workgroup> arena: array<vec4<f32>, {{ ARENA }}>;
 

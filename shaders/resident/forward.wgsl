@@ -1,14 +1,14 @@
 // The forward pass of one layer, over all rows of the batch.
 
 fn forward(l: u32, member: Member, step: Step, t: u32) {
-    if (layers[l].output_stride <= NARROW_4) {
+    if (layer_of(l).output_stride <= NARROW_4) {
         forward_narrow(l, member, step, t);
     } else {
         forward_wide(l, member, step, t);
     }
     storageBarrier();
 {% if batch_norm and not evaluates %}
-    if (layers[l].normalized != 0u) {
+    if (layer_of(l).normalized != 0u) {
         norm_forward(l, member, step, t);
     }
 {% endif %}
@@ -58,7 +58,7 @@ fn finish_hidden(
 {% for tile in [wide, narrow] %}
 
 fn forward_{{ tile.name }}(l: u32, member: Member, step: Step, t: u32) {
-    let layer = layers[l];
+    let layer = layer_of(l);
     let lane = t % {{ tile.lanes }}u;
     let first_row = t / {{ tile.lanes }}u * {{ tile.thread_rows }}u;
     for (var row = 0u; row < step.batch.rows; row += {{ tile.rows }}u) {

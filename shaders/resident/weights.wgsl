@@ -34,8 +34,8 @@ fn stored_at(layer: ResidentLayer, slot: u32) -> u32 {
 
 // From storage to the arena. Each product has a barrier before it reads weights.
 fn load_weights(slot: u32, t: u32) {
-    for (var l = 0u; l < arrayLength(&layers); l++) {
-        let layer = layers[l];
+    for (var l = 0u; l < layer_count(); l++) {
+        let layer = layer_of(l);
         let stored = stored_at(layer, slot);
         for (var k = 0u; k < 4u * layer.input_stride; k++) {
             for (var c = t; c < layer.output_stride; c += THREADS) {
@@ -102,8 +102,8 @@ fn is_finite_4(v: vec4<f32>) -> bool {
 // {{ "From the arena to storage; and" if in_arena else "At the end of an epoch:" }} whether all parameters and running statistics are finite, where `look` says so.
 fn store_weights(slot: u32, look: bool, t: u32) -> bool {
     var finite = true;
-    for (var l = 0u; l < arrayLength(&layers); l++) {
-        let layer = layers[l];
+    for (var l = 0u; l < layer_count(); l++) {
+        let layer = layer_of(l);
         let rows = layer.inputs + layer.bias;
         for (var k = 0u; k < rows; k++) {
             for (var c = t; c < layer.output_stride; c += THREADS) {

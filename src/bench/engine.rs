@@ -1,5 +1,6 @@
 //! An engine on this machine as an executor.
 
+use std::collections::BTreeSet;
 use std::time::Instant;
 
 use super::work::{AllRows, SEED, members};
@@ -76,6 +77,8 @@ impl Executor for EngineExecutor<'_> {
 
     fn verify(&self, case: &Case) -> Result<f64, BenchError> {
         self.check_capacity(case)?;
+        self.engine
+            .will_train(&BTreeSet::from([case.shape.clone()]));
         self.workload(case).verify(self.engine, &self.oracle)
     }
 

@@ -319,6 +319,10 @@ pub trait Engine: Sync {
         self.adapter()
     }
 
+    /// Says that from now on waves of these shapes are started, and of no others: an engine may compile kernels
+    /// for them. Results do not depend on it.
+    fn will_train(&self, _shapes: &BTreeSet<Shape>) {}
+
     /// What a wave may hold here. Stored with the run; the plan is made from it.
     fn limits(&self) -> Limits;
 

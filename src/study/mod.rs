@@ -201,16 +201,19 @@ impl<'s> Study<'s> {
         }
     }
 
-    /// Checks that every network of the study fits the adapter, before anything is written.
+    /// Checks that every network of the study fits the adapter, before anything is written, and tells the
+    /// engine which these are.
     ///
     /// # Errors
     /// The engine's reason.
     pub fn check_capacity(&self) -> Result<(), StudyError> {
         self.engine.check_data(self.dataset)?;
         let batch = self.largest_batch();
-        for shape in self.shapes() {
-            self.engine.capacity(&shape, batch)?;
+        let shapes = self.shapes();
+        for shape in &shapes {
+            self.engine.capacity(shape, batch)?;
         }
+        self.engine.will_train(&shapes);
         Ok(())
     }
 

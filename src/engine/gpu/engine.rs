@@ -32,8 +32,13 @@ pub struct GpuEngine {
     timed: bool,
     trace: Trace,
     tuned: RwLock<Tuned>,
+    /// The one shape that is trained, where that was said.
+    only: RwLock<Option<Shape>>,
     opened: Mutex<Opened>,
 }
+
+/// What a resident kernel was compiled for, with the shape that is written in.
+type ResidentKey = (ResidentKernel, ResidentVariant, Option<Shape>);
 
 /// A device and what was compiled for it. Waves share it; a lost one is replaced.
 #[derive(Clone, Debug)]
@@ -42,7 +47,7 @@ struct Opened {
     /// Kernels by how features are stored and results are cut, compiled when first needed.
     kernels: BTreeMap<(Source, Tiles), Arc<Kernels>>,
     /// Resident kernels by what is compiled in.
-    resident: BTreeMap<(ResidentKernel, ResidentVariant), Arc<Kernel>>,
+    resident: BTreeMap<ResidentKey, Arc<Kernel>>,
 }
 
 impl Opened {
@@ -65,6 +70,7 @@ impl GpuEngine {
             timed: false,
             trace: Trace::default(),
             tuned: RwLock::default(),
+            only: RwLock::default(),
             opened: Mutex::new(Opened::new(gpu)),
         }
     }
@@ -92,12 +98,18 @@ impl GpuEngine {
         let form = choice(&gpu, &options).of_wave(wave, source_of(wave));
         let form = form.expect("a wave of the resident engine");
         let variant = form.variant.of_kernel(kernel);
-        let text = edit(variant.render(kernel));
+        let text = edit(variant.render(kernel, None));
         let compiled = Kernel::from_wgsl(&gpu, self.options.checks, kernel.name(), text);
         let mut opened = self.opened();
         opened
             .resident
-            .insert((kernel, variant), Arc::new(compiled));
+            .insert((kernel, variant, None), Arc::new(compiled));
+    }
+
+    /// Whether kernels for waves of a shape have it written in.
+    #[cfg(test)]
+    pub fn is_written_in(&self, shape: &Shape) -> bool {
+        self.written_in(&self.device(), shape).is_some()
     }
 
     /// The same engine with other limits of a wave; results do not depend on them.
@@ -150,7 +162,10 @@ impl GpuEngine {
         let options = self.options_for(wave.shape, wave.members.len());
         let gpu = self.device();
         let kernels = match choice(&gpu, &options).of_wave(&wave, source) {
-            Some(form) => WaveKernels::Resident(self.compiled_resident(&gpu, form)?),
+            Some(form) => {
+                let written = self.written_in(&gpu, wave.shape);
+                WaveKernels::Resident(self.compiled_resident(&gpu, form, written.as_ref())?)
+            }
             None => WaveKernels::Layered(self.compiled_layered(&gpu, source, &options)?),
         };
         let layout = self.layout_of(&gpu, &wave);
@@ -233,14 +248,25 @@ impl GpuEngine {
         Ok(compiled)
     }
 
+    /// The shape that is written into the resident kernels of a wave: on software adapters that of a study's
+    /// only shape, if it has no more than one hidden layer, since every layer has code of its own then.
+    fn written_in(&self, gpu: &GpuDevice, shape: &Shape) -> Option<Shape> {
+        let only = self.only.read().unwrap_or_else(PoisonError::into_inner);
+        let only = only.clone().filter(|only| only == shape)?;
+        let pays = gpu.kind == AdapterKind::Software && only.layers().len() <= 2;
+        pays.then_some(only)
+    }
+
     fn compiled_resident(
         &self,
         gpu: &GpuDevice,
         form: ResidentForm,
+        written: Option<&Shape>,
     ) -> Result<Resident, EngineError> {
+        let kernel = |kernel| self.resident_kernel(gpu, kernel, form.variant, written);
         Ok(Resident {
-            train: self.resident_kernel(gpu, ResidentKernel::Train, form.variant)?,
-            evaluate: self.resident_kernel(gpu, ResidentKernel::Evaluate, form.variant)?,
+            train: kernel(ResidentKernel::Train)?,
+            evaluate: kernel(ResidentKernel::Evaluate)?,
             form,
         })
     }
@@ -250,15 +276,17 @@ impl GpuEngine {
         gpu: &GpuDevice,
         kernel: ResidentKernel,
         variant: ResidentVariant,
+        written: Option<&Shape>,
     ) -> Result<Arc<Kernel>, EngineError> {
         let variant = variant.of_kernel(kernel);
         let mut opened = self.opened();
-        let does = |(of, compiled): &(ResidentKernel, ResidentVariant)| {
+        let does = |(of, compiled, shape): &ResidentKey| {
             let alike = ResidentVariant {
                 needs: variant.needs,
                 ..*compiled
             };
-            *of == kernel && alike == variant && compiled.needs.hold(variant.needs)
+            let same = *of == kernel && shape.as_ref() == written && alike == variant;
+            same && compiled.needs.hold(variant.needs)
         };
         if let Some((_, compiled)) = opened.resident.iter().find(|(key, _)| does(key)) {
             return Ok(Arc::clone(compiled));
@@ -267,11 +295,10 @@ impl GpuEngine {
             ResidentKernel::Train => resident::compile,
             ResidentKernel::Evaluate => resident_evaluate::compile,
         };
-        let compiled = Arc::new(compile(gpu, self.options.checks, variant));
+        let compiled = Arc::new(compile(gpu, self.options.checks, variant, written));
         gpu.check()?;
-        opened
-            .resident
-            .insert((kernel, variant), Arc::clone(&compiled));
+        let key = (kernel, variant, written.cloned());
+        opened.resident.insert(key, Arc::clone(&compiled));
         Ok(compiled)
     }
 
@@ -332,6 +359,11 @@ impl Engine for GpuEngine {
 
     fn adapter_for(&self, shapes: &BTreeSet<Shape>, batch: usize) -> AdapterDescription {
         self.description(shapes, batch)
+    }
+
+    fn will_train(&self, shapes: &BTreeSet<Shape>) {
+        let only = shapes.first().filter(|_| shapes.len() == 1).cloned();
+        *self.only.write().unwrap_or_else(PoisonError::into_inner) = only;
     }
 
     fn limits(&self) -> Limits {

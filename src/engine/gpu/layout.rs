@@ -6,7 +6,8 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use crate::train::{Activation, DenseLayer, Hyperparameters, Optimizer, dropout_threshold};
+use crate::plan::{ScratchLayout, arena_layout};
+use crate::train::{Activation, DenseLayer, Hyperparameters, Optimizer, Shape, dropout_threshold};
 
 /// `vec4`s that a row of this many values takes.
 pub fn vec4s(values: usize) -> u32 {
@@ -219,6 +220,40 @@ pub struct ResidentLayer {
     pub z: u32,
     /// Of the batch norm, in a member's part of the scratch beside its rows.
     pub statistics: u32,
+}
+
+impl ResidentLayer {
+    /// The layers of a shape, but for the places of their parameters, which depend on how many members a wave
+    /// has. Places in the arena count from where its weights begin.
+    pub fn of_shape(shape: &Shape) -> Vec<Self> {
+        let (in_arena, _) = arena_layout(shape);
+        let scratch = ScratchLayout::new(shape);
+        let place =
+            |vec4s: u64| u32::try_from(vec4s).expect("bindings are smaller than 2^32 vec4s");
+        let layers = shape.layers();
+        let last = layers.len() - 1;
+        let layer = |l: usize| {
+            let (dense, at) = (&layers[l], &scratch.layers[l]);
+            let data = LayerData::new(dense, l, l == last);
+            Self {
+                inputs: data.inputs,
+                outputs: data.outputs,
+                input_stride: data.input_stride,
+                output_stride: data.output_stride,
+                bias: data.bias,
+                hidden: u32::from(l < last),
+                normalized: u32::from(dense.batch_norm()),
+                weights_stride: data.member_stride,
+                in_arena: place(in_arena[l]),
+                h: place(at.h),
+                dy: place(at.dy),
+                z: place(at.z),
+                statistics: place(at.statistics),
+                ..Self::default()
+            }
+        };
+        (0..layers.len()).map(layer).collect()
+    }
 }
 
 impl State {

@@ -2,6 +2,7 @@
 
 use super::kernel::{Binding, bindings};
 use crate::engine::gpu::shader::{ResidentKernel, ResidentVariant};
+use crate::train::Shape;
 
 bindings! {
     /// [`Run`](crate::engine::gpu::layout::Run), uniform.
@@ -28,8 +29,13 @@ bindings! {
     scratch: Binding<'a> = 10,
 }
 
-/// Compiles the kernel. Errors reach the device's error scope.
-pub fn compile(gpu: &GpuDevice, checks: Checks, variant: ResidentVariant) -> Kernel {
+/// Compiles the kernel; with a shape, for networks of it alone. Errors reach the device's error scope.
+pub fn compile(
+    gpu: &GpuDevice,
+    checks: Checks,
+    variant: ResidentVariant,
+    written: Option<&Shape>,
+) -> Kernel {
     let kernel = ResidentKernel::Train;
-    Kernel::from_wgsl(gpu, checks, kernel.name(), variant.render(kernel))
+    Kernel::from_wgsl(gpu, checks, kernel.name(), variant.render(kernel, written))
 }

@@ -4,6 +4,8 @@ use minijinja::value::merge_maps;
 use minijinja::{Value, context};
 
 use super::{Needs, Rendered, Source, render_with};
+use crate::engine::gpu::layout::ResidentLayer;
+use crate::train::Shape;
 
 /// How the resident kernel cuts results into tiles. Bits do not depend on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -187,6 +189,25 @@ impl ResidentTiles {
     }
 }
 
+/// What of a layer is the same for all waves of a shape.
+fn layer_values(layer: ResidentLayer) -> Value {
+    context! {
+        inputs => layer.inputs,
+        outputs => layer.outputs,
+        input_stride => layer.input_stride,
+        output_stride => layer.output_stride,
+        bias => layer.bias,
+        hidden => layer.hidden,
+        normalized => layer.normalized,
+        weights_stride => layer.weights_stride,
+        in_arena => layer.in_arena,
+        h => layer.h,
+        dy => layer.dy,
+        z => layer.z,
+        statistics => layer.statistics,
+    }
+}
+
 /// Bytes of the workgroup's memory beside the arena: cursor, mark, losses of rows and of blocks.
 fn bytes_beside(tiles: ResidentTiles) -> u32 {
     32 + 4 + 4 * tiles.losses() + tiles.losses() / 4
@@ -234,9 +255,13 @@ impl ResidentVariant {
         }
     }
 
-    /// A kernel's text.
-    pub fn render(self, kernel: ResidentKernel) -> String {
-        let of_kernel = context! { evaluates => kernel == ResidentKernel::Evaluate };
+    /// A kernel's text; with a shape, for networks of it alone.
+    pub fn render(self, kernel: ResidentKernel, written: Option<&Shape>) -> String {
+        let layers = written.map_or_else(Vec::new, ResidentLayer::of_shape);
+        let of_kernel = context! {
+            evaluates => kernel == ResidentKernel::Evaluate,
+            written => layers.into_iter().map(layer_values).collect::<Vec<_>>(),
+        };
         let needs = self.of_kernel(kernel).needs;
         let values = merge_maps([of_kernel, self.values()]);
         render_with(kernel.name(), needs, values)
@@ -263,9 +288,11 @@ impl ResidentVariant {
         }
     }
 
-    /// Every different text with these tiles, and with weights in the least adapter's arena or not.
+    /// Every different text with these tiles, with weights in the least adapter's arena or not, and with a
+    /// shape written in or not.
     pub fn every_text(tiles: &[ResidentTiles]) -> Vec<Rendered> {
         let mut texts = Vec::new();
+        let written = Shape::new(9, &[20], 5).with_batch_norm(true);
         for &tiles in tiles {
             for source in [Source::FeaturesF32, Source::FeaturesU8] {
                 for arena in [None, Some(64)] {
@@ -275,11 +302,13 @@ impl ResidentVariant {
                         arena,
                         needs: Needs::ALL,
                     };
-                    texts.extend(ResidentKernel::ALL.map(|kernel| Rendered {
-                        kernel: kernel.name(),
-                        variant: variant.name(),
-                        wgsl: variant.render(kernel),
-                    }));
+                    for (written, suffix) in [(None, ""), (Some(&written), "-written")] {
+                        texts.extend(ResidentKernel::ALL.map(|kernel| Rendered {
+                            kernel: kernel.name(),
+                            variant: format!("{}{suffix}", variant.name()),
+                            wgsl: variant.render(kernel, written),
+                        }));
+                    }
                 }
             }
         }

@@ -1,5 +1,6 @@
 //! The resident engine against the layered one, bit for bit, over shapes, forms and tiles.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use super::members::{assert_same, trained};
@@ -90,6 +91,38 @@ fn both_engines_compute_the_same_bits() {
                     &found,
                     &format!("{name}, {form}: {}", made.shape),
                 );
+            }
+        }
+    }
+}
+
+/// Kernels with the shape written in, which a study of one shape has on software adapters.
+#[test]
+fn a_shape_that_is_written_in_changes_no_bit() {
+    for (name, adapter) in adapters() {
+        let all = members(30);
+        for made in shapes() {
+            let [layered, others @ ..] = engines();
+            let layered = engine(&adapter, layered.1);
+            let (expected, counts) = (
+                trained(&made, &layered, &all, 2),
+                counted(&made, &layered, &all),
+            );
+            for (form, options) in others {
+                let shown = format!("{name}, {form}: {}", made.shape);
+                let engine = engine(&adapter, options);
+                engine.will_train(&BTreeSet::from([made.shape.clone()]));
+                let written = engine.is_written_in(&made.shape);
+                let one_hidden = made.shape.layers().len() <= 2;
+                let software = adapter.kind() == AdapterKind::Software;
+                assert_eq!(written, one_hidden && software, "{shown}");
+                assert_same(&expected, &trained(&made, &engine, &all, 2), &shown);
+                assert_eq!(counts, counted(&made, &engine, &all), "{shown}");
+                // Several shapes: nothing is written in.
+                let other = Shape::new(3, &[4], 2);
+                engine.will_train(&BTreeSet::from([made.shape.clone(), other]));
+                assert!(!engine.is_written_in(&made.shape), "{shown}");
+                assert_same(&expected, &trained(&made, &engine, &all, 2), &shown);
             }
         }
     }

@@ -106,7 +106,7 @@ fn bytes_of_a_workgroup_are_those_that_are_counted() {
                 needs: Needs::ALL,
             };
             let [train, evaluate] = ResidentKernel::ALL.map(|kernel| {
-                let text = variant.render(kernel);
+                let text = variant.render(kernel, None);
                 let module = naga::front::wgsl::parse_str(&text).unwrap();
                 let size = |ty| module.types[ty].inner.size(module.to_ctx());
                 let globals = module.global_variables.iter();

@@ -3,9 +3,9 @@
 use super::state::{LayerState, NormState, joined};
 use crate::engine::EngineError;
 use crate::engine::gpu::layered::placement::Placement;
-use crate::engine::gpu::layout::{LayerData, ResidentLayer, Run};
+use crate::engine::gpu::layout::{ResidentLayer, Run};
 use crate::engine::gpu::transfer::{Allocator, LEAST_BYTES, Slice};
-use crate::plan::{LayerBytes, ScratchLayout, arena_layout};
+use crate::plan::{LayerBytes, ScratchLayout};
 use crate::train::Shape;
 
 /// The buffers of the resident engine.
@@ -45,7 +45,7 @@ impl ResidentBuffers {
         Ok(Self {
             run: make.uniform("run", &Run::default())?,
             evaluation: make.uniform("evaluation_run", &Run::default())?,
-            layers: make.filled("layers", &resident_layers(shape, &scratch, state))?,
+            layers: make.filled("layers", &resident_layers(shape, state))?,
             values,
             moments,
             scratch: make.zeros("scratch", scratch_bytes(&scratch, placement))?,
@@ -60,43 +60,23 @@ fn index(vec4s: u64) -> u32 {
     u32::try_from(vec4s).expect("bindings are smaller than 2^32 vec4s")
 }
 
-/// The table of layers; places in the arena count from where its weights begin.
-fn resident_layers(
-    shape: &Shape,
-    scratch: &ScratchLayout,
-    state: &[LayerState],
-) -> Vec<ResidentLayer> {
-    let (in_arena, _) = arena_layout(shape);
+/// The table of layers.
+fn resident_layers(shape: &Shape, state: &[LayerState]) -> Vec<ResidentLayer> {
     let place = |slice: &Slice| index(slice.offset / 16);
-    let layers = shape.layers();
-    let last = layers.len() - 1;
-    let layer = |l: usize| {
-        let (dense, of, at) = (&layers[l], &state[l], &scratch.layers[l]);
-        let data = LayerData::new(dense, l, l == last);
+    let layers = ResidentLayer::of_shape(shape).into_iter().zip(state);
+    let placed = layers.map(|(layer, of)| {
         let norm =
             |slice: fn(&NormState) -> &Slice| of.norm.as_ref().map_or(0, |n| place(slice(n)));
         ResidentLayer {
-            inputs: data.inputs,
-            outputs: data.outputs,
-            input_stride: data.input_stride,
-            output_stride: data.output_stride,
-            bias: data.bias,
-            hidden: u32::from(l < last),
-            normalized: u32::from(dense.batch_norm()),
             weights: place(&of.weights),
-            weights_stride: data.member_stride,
             moments: place(&of.moments),
             scale: norm(|n| &n.scale),
             running: norm(|n| &n.running),
             scale_moments: norm(|n| &n.moments),
-            in_arena: index(in_arena[l]),
-            h: index(at.h),
-            dy: index(at.dy),
-            z: index(at.z),
-            statistics: index(at.statistics),
+            ..layer
         }
-    };
-    (0..layers.len()).map(layer).collect()
+    });
+    placed.collect()
 }
 
 /// Bytes of the resident engine's buffers, state included.
