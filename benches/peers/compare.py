@@ -51,10 +51,13 @@ def run_json(command, cwd=None):
         raise MeasurementError(f"{Path(command[0]).name} printed no JSON: {done.stdout[:200]!r}") from error
 
 
-def run_regatta(args, sweep_file, *options):
-    """One sweep in a folder that is thrown away; its summary and the seconds of the whole command."""
+def run_regatta(args, sweep_file, *options, adapter=None):
+    """One sweep in a folder that is thrown away; its summary and the seconds of the whole command. An adapter may
+    have an engine behind a slash."""
     with tempfile.TemporaryDirectory(prefix="regatta-peers-") as folder:
-        command = [str(args.regatta), "sweep", str(HERE / sweep_file), *options, "--adapter", args.adapter]
+        adapter, _, engine = (adapter or args.adapter).partition("/")
+        command = [str(args.regatta), "sweep", str(HERE / sweep_file), *options, "--adapter", adapter]
+        command += ["--engine", engine, "--no-tune"] if engine else []
         command += ["--json", "--quiet", "--out", str(Path(folder) / "run")]
         return run_json(command, cwd=folder)
 
@@ -150,15 +153,16 @@ def random_rows(folder, inputs):
     return path
 
 
-def regatta_members(args):
-    """Regatta's throughput while training."""
+def regatta_members(args, also=None):
+    """Regatta's throughput while training, on another adapter too."""
     members, epochs = members_size(args)
     options = ["--set", f"learning_rate=log:1e-4..1e-1:{members}", "--epochs", str(epochs), "--hidden", args.hidden]
     with tempfile.TemporaryDirectory(prefix="regatta-rows-") as folder:
         if args.inputs:
             options += ["--data", str(random_rows(folder, args.inputs))]
-        report, _ = run_regatta(args, "members.toml", *options)
-    return report, {"regatta": field(report, "timing", RATE)}
+        report, _ = run_regatta(args, "members.toml", *options, adapter=also)
+    name = f"regatta {also}" if also else "regatta"
+    return report, {name: field(report, "timing", RATE)}
 
 
 def training_rows(report, members, epochs):
@@ -182,6 +186,8 @@ def compare_members(args):
     if args.jax_forms:
         jax_options += ["--forms", args.jax_forms]
     measurements = [("regatta", lambda: regatta_members(args))]
+    for also in args.also:
+        measurements.append((f"regatta {also}", lambda also=also: regatta_members(args, also)))
     if "jax" in args.peers:
         measurements.append(("jax", lambda: forms_of(run_peer("jax_vmap.py", *jax_options), "jax")))
     if "torch" in args.peers:
@@ -300,6 +306,13 @@ def parse_arguments():
     parser.add_argument("--jax-forms", help="comma-separated forms of jax_vmap.py (its defaults)")
     parser.add_argument("--device", choices=["cpu", "gpu"], default="cpu", help="where all tools train (cpu)")
     parser.add_argument("--adapter", help="Regatta's adapter (cpu; with --device gpu: auto)")
+    parser.add_argument(
+        "--also",
+        action="append",
+        default=[],
+        metavar="ADAPTER[/ENGINE]",
+        help="another row of Regatta in the members workload: vulkan:llvmpipe/layered (may be given again)",
+    )
     parser.add_argument("--precision", choices=["default", "highest"], default="default", help="of JAX's products")
     parser.add_argument("--folds", type=Path, help="row numbers of the folds for scikit-learn (JSON)")
     parser.add_argument("--regatta", type=Path, required=True, help=argparse.SUPPRESS)

@@ -372,12 +372,20 @@ pub trait Running {
     ) -> Result<Progress, EngineError>;
 
     /// Says that from now on, until epoch `until`, `part` is evaluated after each epoch before anything is
-    /// saved, and that in between the caller asks for nothing but [`status`](Self::status),
+    /// saved again, and that between epochs the caller asks for nothing but [`status`](Self::status),
     /// [`members`](Self::members), [`keep`](Self::keep) and [`save`](Self::save). So the engine may evaluate in
     /// the same go as it trains, and begin the next epoch while the caller works on the last: what is saved is
     /// then the state that a member has by then, while `status` and [`evaluate`](Self::evaluate) tell of the
     /// end of the epoch. Results do not depend on it.
+    ///
+    /// # Panics
+    /// Not this call, but an evaluation of another part between epochs, whose weights are gone by then.
     fn train_ahead(&mut self, _until: u32, _part: Part) {}
+
+    /// Whether an epoch is being trained although no call is running.
+    fn is_ahead(&self) -> bool {
+        false
+    }
 
     /// Seconds spent compiling kernels for this wave.
     fn compile_s(&self) -> f64 {

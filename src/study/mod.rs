@@ -373,6 +373,7 @@ impl<'s> Study<'s> {
         control: &mut Control<'_>,
     ) -> Result<Ending, StudyError> {
         let tally = Tally::read(&run.reader(), &self.sweep.train.objective, self.trials())?;
+        self.engine.will_train(&self.shapes());
         let mut session = Session {
             study: *self,
             run,

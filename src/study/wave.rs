@@ -70,6 +70,8 @@ struct WaveRun<'w> {
     started: Instant,
     saved: Instant,
     trace: Trace,
+    /// When the last call of `train` ended, where the device trains on.
+    ahead_since: Option<Instant>,
     /// Scores of the kept members on their validation rows, as they are now; empty where these are not known.
     validated: BTreeMap<MemberId, Option<Metrics>>,
 }
@@ -241,6 +243,7 @@ impl<'w> WaveRun<'w> {
             started: Instant::now(),
             saved: Instant::now(),
             trace,
+            ahead_since: None,
             validated: BTreeMap::new(),
         })
     }
@@ -283,11 +286,13 @@ impl<'w> WaveRun<'w> {
         epoch: u32,
         pause: &(dyn Fn() -> bool + Sync),
     ) -> Result<Progress, EngineError> {
-        let begin = Instant::now();
+        // What the device has trained since the last call counts, with what the host did meanwhile.
+        let begin = self.ahead_since.take().unwrap_or_else(Instant::now);
         let _span = self.trace.host("train");
         self.validated.clear();
         let progress = self.running.train(epoch, pause);
         self.header.train_s += begin.elapsed().as_secs_f64();
+        self.ahead_since = self.running.is_ahead().then(Instant::now);
         progress
     }
 
@@ -338,7 +343,9 @@ impl<'w> WaveRun<'w> {
         let begin = Instant::now();
         let _span = self.trace.host("evaluate");
         let evaluations = self.running.evaluate(part)?;
-        self.header.evaluate_s += begin.elapsed().as_secs_f64();
+        if self.ahead_since.is_none() {
+            self.header.evaluate_s += begin.elapsed().as_secs_f64();
+        }
         // No rows, or a loss that is not finite, give no metrics.
         let with_rows = |e: crate::engine::Evaluation| {
             (e.rows > 0 && e.loss_sum.is_finite()).then(|| metrics::metrics(&e))

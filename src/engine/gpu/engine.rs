@@ -112,6 +112,18 @@ impl GpuEngine {
         self.written_in(&self.device(), shape).is_some()
     }
 
+    /// Whether the resident engine trains a wave, and whether it is laid out for that.
+    #[cfg(test)]
+    pub fn trained_and_laid_out(&self, wave: &WaveSetup<'_>) -> [bool; 2] {
+        let (gpu, options) = (
+            self.device(),
+            self.options_for(wave.shape, wave.members.len()),
+        );
+        let form = choice(&gpu, &options).of_wave(wave, source_of(wave));
+        let laid_out = self.layout_of(&gpu, wave).is_resident(wave.shape);
+        [form.is_some(), laid_out]
+    }
+
     /// The same engine with other limits of a wave; results do not depend on them.
     pub fn with_limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
@@ -213,8 +225,13 @@ impl GpuEngine {
     /// How a wave lies on the adapter: by the engine that trains it.
     fn layout_of(&self, gpu: &GpuDevice, wave: &WaveSetup<'_>) -> BufferLayout {
         let options = self.options_for(wave.shape, wave.members.len());
-        match choice(gpu, &options).of_wave(wave, source_of(wave)) {
-            Some(_) => self.layout,
+        let choice = choice(gpu, &options);
+        match choice.of_wave(wave, source_of(wave)) {
+            // Other tiles leave another room for weights.
+            Some(_) => BufferLayout {
+                most_resident_bytes: choice.most_bytes(),
+                ..self.layout
+            },
             None => self.layout.without_resident(),
         }
     }

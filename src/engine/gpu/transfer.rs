@@ -215,10 +215,10 @@ fn write_at<T: Pod>(gpu: &GpuDevice, buffer: &wgpu::Buffer, offset: u64, values:
 }
 
 /// Writes vectors of one length to a slice, one behind the other, in chunks: straight to where the driver
-/// takes them from.
+/// takes them from. A failure is told to whoever waits for the device next.
 ///
 /// # Panics
-/// When a vector has another length than the first, or the slice has no room for them.
+/// When a vector has another length than the first.
 pub fn write_vectors<'v>(
     gpu: &GpuDevice,
     slice: &Slice,
@@ -228,13 +228,22 @@ pub fn write_vectors<'v>(
     let Some(bytes) = vectors.peek().map(|vector| size_of_val(*vector)) else {
         return;
     };
-    let at_once = (CHUNK_BYTES as usize / bytes.max(1)).max(1);
     let mut at = slice.offset;
+    if bytes > CHUNK_BYTES as usize {
+        for vector in vectors {
+            write_at(gpu, &slice.buffer, at, vector);
+            at += bytes as u64;
+        }
+        return;
+    }
+    let at_once = (CHUNK_BYTES as usize / bytes.max(1)).max(1);
     while vectors.len() > 0 {
         let count = vectors.len().min(at_once);
         let size = wgpu::BufferSize::new((count * bytes) as u64).expect("vectors have values");
-        let view = gpu.queue.write_buffer_with(&slice.buffer, at, size);
-        let mut view = view.expect("a slice has room for its vectors");
+        let Some(mut view) = gpu.queue.write_buffer_with(&slice.buffer, at, size) else {
+            // The device is lost, or has no room: whoever waits for it next is told.
+            return;
+        };
         for (i, vector) in vectors.by_ref().take(count).enumerate() {
             let place = i * bytes..(i + 1) * bytes;
             view.slice(place)

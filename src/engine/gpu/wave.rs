@@ -190,6 +190,10 @@ impl Running for GpuWave<'_> {
         self.trainer.train_ahead(until, part);
     }
 
+    fn is_ahead(&self) -> bool {
+        self.trainer.is_ahead()
+    }
+
     fn status(&self) -> Vec<MemberStatus> {
         let status = |&slot: &u32| {
             let state = &self.shared.states[slot as usize];

@@ -49,6 +49,13 @@ impl Pace {
         self.last = Instant::now();
     }
 
+    /// The host was away while the device worked: how long the work in flight took is not known.
+    pub fn host_was_away(&mut self) {
+        for (_, work) in &mut self.in_flight {
+            *work = 0.0;
+        }
+    }
+
     /// Work that the next submission shall hold; 0, for the least that can be, before any is known.
     pub fn budget(&self) -> f64 {
         self.seconds
@@ -81,6 +88,7 @@ impl Pace {
 
     /// A single slow or quick submission changes little.
     fn learn(&mut self, work: f64, took: Duration) {
+        // Nothing was to be done, or it is not known how long it took.
         if work == 0.0 {
             return;
         }

@@ -95,7 +95,7 @@ const LEAST_ROWS: u32 = 128;
 pub struct EvaluationSlice {
     /// Rows of each member's part.
     pub rows: Range<u32>,
-    /// Slots.
+    /// Slots; some in between may have nothing to do.
     pub slots: Range<u32>,
     /// What it costs, in rows that are trained on.
     pub work: f64,
@@ -106,27 +106,28 @@ pub struct EvaluationSlice {
 #[derive(Clone, Debug)]
 pub struct EvaluationSlices {
     rows: u32,
-    slots: u32,
+    /// Slots that have something to do, ascending.
+    members: Vec<u32>,
     most_rows: u32,
-    /// Rows of this round, and the first slot that has not made it.
-    round: (Range<u32>, u32),
+    /// Rows of this round, and how many members have made it.
+    round: (Range<u32>, usize),
 }
 
 impl EvaluationSlices {
-    /// All of these rows of so many slots, at most `most_rows` of each in a dispatch.
-    pub fn new(rows: u32, slots: u32, most_rows: u32) -> Self {
+    /// All of these rows of the members in these slots, at most `most_rows` of each in a dispatch.
+    pub fn new(rows: u32, members: Vec<u32>, most_rows: u32) -> Self {
         Self {
             rows,
-            slots,
             most_rows,
-            round: (0..0, slots),
+            round: (0..0, members.len()),
+            members,
         }
     }
 
     /// Nothing is left.
     pub fn are_over(&self) -> bool {
-        let (rows, slot) = &self.round;
-        *slot >= self.slots && (rows.end >= self.rows || self.slots == 0)
+        let (rows, made) = &self.round;
+        *made >= self.members.len() && (rows.end >= self.rows || self.members.is_empty())
     }
 
     /// Nothing is done yet.
@@ -140,27 +141,28 @@ impl EvaluationSlices {
         if self.are_over() {
             return None;
         }
-        if self.round.1 >= self.slots {
+        let count = self.members.len();
+        if self.round.1 >= count {
             // Too large a number becomes the largest.
-            let each = (budget / EVALUATED_ROW / f64::from(self.slots)) as u32;
+            let each = (budget / EVALUATED_ROW / count as f64) as u32;
             let least = if budget > 0.0 { LEAST_ROWS } else { BLOCK_ROWS };
             let rows = each.max(least).min(self.most_rows) / BLOCK_ROWS * BLOCK_ROWS;
             let begin = self.round.0.end;
             let end = begin.saturating_add(rows).min(self.rows);
             self.round = (begin..end, 0);
         }
-        let (rows, begin) = self.round.clone();
+        let (rows, made) = self.round.clone();
         let a_member = EVALUATED_ROW * f64::from(rows.end - rows.start);
         let members = match budget {
-            0.0 => FIRST_MEMBERS,
-            _ => (budget / a_member) as u32,
+            0.0 => FIRST_MEMBERS as usize,
+            _ => (budget / a_member) as usize,
         };
-        let end = begin.saturating_add(members.max(1)).min(self.slots);
+        let end = made.saturating_add(members.max(1)).min(count);
         self.round.1 = end;
         Some(EvaluationSlice {
             rows,
-            slots: begin..end,
-            work: a_member * f64::from(end - begin),
+            slots: self.members[made]..self.members[end - 1] + 1,
+            work: a_member * (end - made) as f64,
         })
     }
 }
@@ -174,13 +176,16 @@ mod tests {
         let slice = slices.next(budget)?;
         let count = |range: &Range<u32>| f64::from(range.end - range.start);
         let work = EVALUATED_ROW * count(&slice.rows) * count(&slice.slots);
-        assert!((slice.work - work).abs() < 1e-9 * work);
+        assert!(
+            (slice.work - work).abs() < 1e-9 * work,
+            "all have something to do"
+        );
         Some((slice.rows, slice.slots))
     }
 
     #[test]
     fn evaluations_are_cut_at_blocks_of_rows() {
-        let mut slices = EvaluationSlices::new(1000, 10, 960);
+        let mut slices = EvaluationSlices::new(1000, (0..10).collect(), 960);
         assert!(slices.are_new());
         // Before anything is known, a block.
         assert_eq!(next(&mut slices, 0.0), Some((0..16, 0..10)));
@@ -190,17 +195,17 @@ mod tests {
         assert_eq!(next(&mut slices, 1e12), Some((208..1000, 0..10)));
         assert!(slices.are_over());
         assert_eq!(next(&mut slices, 1e12), None);
-        let mut limited = EvaluationSlices::new(1000, 10, 960);
+        let mut limited = EvaluationSlices::new(1000, (0..10).collect(), 960);
         assert_eq!(next(&mut limited, 1e12), Some((0..960, 0..10)));
         for (rows, slots) in [(0, 10), (10, 0)] {
-            let mut nothing = EvaluationSlices::new(rows, slots, 64);
+            let mut nothing = EvaluationSlices::new(rows, (0..slots).collect(), 64);
             assert_eq!(next(&mut nothing, 1e12), None);
         }
     }
 
     #[test]
     fn few_rows_of_many_members_are_cut_between_members() {
-        let mut slices = EvaluationSlices::new(200, 10, 960);
+        let mut slices = EvaluationSlices::new(200, (0..10).collect(), 960);
         // 128 rows of four members, and of what is left of ten.
         let budget = 4.5 * 128.0 * EVALUATED_ROW;
         let mut seen = Vec::new();
@@ -215,7 +220,16 @@ mod tests {
             (128..200, 8..10),
         ];
         assert_eq!(seen, expected);
-        let mut many = EvaluationSlices::new(200, 3000, 960);
+        // Those that left are passed over, and are no work.
+        let mut few = EvaluationSlices::new(128, vec![3, 500, 501, 900], 960);
+        let slice = few.next(2.0 * 128.0 * EVALUATED_ROW).expect("all is left");
+        assert_eq!(
+            (slice.slots, slice.work),
+            (3..501, 2.0 * 128.0 * EVALUATED_ROW)
+        );
+        assert_eq!(next(&mut few, 1.0), Some((0..128, 501..502)));
+        assert_eq!(next(&mut few, 1.0), Some((0..128, 900..901)));
+        let mut many = EvaluationSlices::new(200, (0..3000).collect(), 960);
         assert_eq!(next(&mut many, 0.0), Some((0..16, 0..FIRST_MEMBERS)));
     }
 }

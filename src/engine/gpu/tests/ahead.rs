@@ -55,6 +55,7 @@ fn course(made: &Made, engine: &GpuEngine, members: &[Member], way: Way) -> Cour
             let all = wave.members().len();
             wave.keep(&(0..all).filter(|slot| slot % 3 != 1).collect::<Vec<_>>());
         }
+        assert_eq!(wave.is_ahead(), way.ahead && epoch < EPOCHS, "{way:?}");
         if way.saved_after == Some(epoch) {
             let saved = wave.save().unwrap();
             wave = start();
@@ -75,9 +76,24 @@ fn training_ahead_changes_nothing() {
     for (name, adapter) in adapters() {
         let mut all = members(25);
         all[4].hyperparameters.learning_rate = 1e30;
+        for (i, member) in all[18..].iter_mut().enumerate() {
+            // Some of these diverge later than in the first epoch.
+            member.hyperparameters.learning_rate = 2.0 * f64::from(1 << i);
+            member.hyperparameters.optimizer = optimizers()[1];
+            member.hyperparameters.activation = Activation::Identity;
+        }
         let made = Made::new(130, 9, &[20, 7], 5, false).with_batch_norm(true);
         let engine = engine(&adapter, resident(false));
         let plain = course(&made, &engine, &all, Way::default());
+        let diverged = plain
+            .told
+            .lines()
+            .map(|line| line.matches("diverged: true").count());
+        let diverged: Vec<usize> = diverged.collect();
+        assert!(
+            diverged[1] > diverged[0],
+            "{name}: {diverged:?}, none in an epoch ahead"
+        );
         for (pauses, crawls, saved_after) in [
             (false, false, None),
             (true, false, None),

@@ -129,6 +129,11 @@ fn a_lost_device_is_an_error_that_says_how_to_go_on() {
         engine.recover().unwrap();
         let mut wave = made.start(engine, &one);
         assert_eq!(wave.train(1, &never).unwrap(), Progress::Reached, "{name}");
+        // Before a wave begins, when all kernels are compiled.
+        engine.device().device.destroy();
+        let error = engine.start(made.setup(&one)).err();
+        let lost = matches!(error, Some(EngineError::DeviceLost { .. }));
+        assert!(lost, "{name}: {error:?}");
     });
 }
 

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::engine::gpu::wave::GpuWave;
+use crate::engine::gpu::{AdapterKind, Form, Tuned, WaveClass};
 use crate::engine::{EngineError, Part, Progress};
 use crate::plan::{Footprint, Limits};
 
@@ -24,6 +25,37 @@ fn predicted_bytes_are_those_that_are_allocated() {
                 }
             }
         }
+    }
+}
+
+/// Tiles that stage less leave more room for weights: then a form trains shapes that the engine's own does not.
+#[test]
+fn every_form_has_waves_laid_out_for_it() {
+    let Some((_, adapter)) = adapters().into_iter().next() else {
+        return;
+    };
+    let all = members(3);
+    for kind in [AdapterKind::Software, AdapterKind::Discrete] {
+        let options = Options::for_kind(kind);
+        let engine = engine(&adapter, options);
+        let mut between = 0;
+        for width in (8..200).step_by(4) {
+            let made = Made::new(20, 64, &[width], 10, false);
+            let [usual, laid_out] = engine.trained_and_laid_out(&made.setup(&all));
+            assert_eq!(usual, laid_out, "{width}");
+            let class = WaveClass::new(&made.shape, all.len());
+            for form in Form::candidates(kind, EngineKind::Auto) {
+                engine.set_tuned(Tuned::only(&class, form));
+                let [trains, laid_out] = engine.trained_and_laid_out(&made.setup(&all));
+                assert_eq!(trains, laid_out, "{width}: {}", form.name());
+                between += usize::from(trains && !usual);
+            }
+            engine.set_tuned(Tuned::default());
+        }
+        assert!(
+            between > 0,
+            "{kind:?}: no form has more room than the usual one"
+        );
     }
 }
 

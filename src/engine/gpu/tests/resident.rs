@@ -395,7 +395,17 @@ fn nothing_is_read_of_the_arena_before_it_is_written() {
                 let found = trains(&|text| poisoned(&text, LOAD, true));
                 let shown = format!("{name}, {}, in storage: {weights_in_storage}", made.shape);
                 assert_same(&expected, &found, &shown);
+                let evaluates = |edit: &dyn Fn(String) -> String| {
+                    let engine = engine(&adapter, resident(weights_in_storage));
+                    engine.edit_resident(ResidentKernel::Evaluate, &made.setup(&all), edit);
+                    counted(&made, &engine, &all)
+                };
+                let counts = evaluates(&|text| text);
+                let poisoned_first = evaluates(&|text| poisoned(&text, LOAD, true));
+                assert_eq!(counts, poisoned_first, "{shown}");
                 if !weights_in_storage {
+                    let poisoned_behind = evaluates(&|text| poisoned(&text, LOAD, false));
+                    assert_ne!(counts, poisoned_behind, "{shown}: the poison works");
                     let lost = trains(&|text| poisoned(&text, LOAD, false));
                     let finite = |members: &[crate::engine::MemberSnapshot]| {
                         members.iter().filter(|member| !member.diverged).count()

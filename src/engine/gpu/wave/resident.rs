@@ -123,9 +123,10 @@ impl ResidentTrainer {
     }
 
     fn evaluation_slices(&self, wave: &Shared<'_>, part: Part) -> EvaluationSlices {
-        let slots = u32::try_from(wave.states.len()).expect("members are limited by memory");
+        let live = wave.live.iter().copied();
+        let live = live.filter(|&slot| wave.states[slot as usize].diverged == 0);
         let rows = self.parts[&part].buffers.most_rows();
-        EvaluationSlices::new(rows, slots, self.kernels.form.most_rows)
+        EvaluationSlices::new(rows, live.collect(), self.kernels.form.most_rows)
     }
 
     fn wanted_results(&self, part: Part) -> Wanted<'_> {
@@ -279,15 +280,19 @@ impl Trainer for ResidentTrainer {
 
     /// Says so on the device, where the states may have moved on.
     fn keep(&mut self, wave: &mut Shared<'_>) {
+        let buffer = &wave.buffers.states;
         for (slot, state) in (0..).zip(&mut wave.states) {
-            if state.released == 0 && wave.live.binary_search(&slot).is_err() {
-                state.released = 1;
+            if state.released != 0 || wave.live.binary_search(&slot).is_ok() {
+                continue;
+            }
+            state.released = 1;
+            // The kernels pass over members that have diverged.
+            if state.diverged == 0 {
                 let at = size_of::<State>() as u64 * u64::from(slot)
                     + std::mem::offset_of!(State, released) as u64;
-                let released = bytemuck::bytes_of(&state.released);
                 wave.gpu
                     .queue
-                    .write_buffer(&wave.buffers.states, at, released);
+                    .write_buffer(buffer, at, &1_u32.to_ne_bytes());
             }
         }
     }
@@ -300,11 +305,14 @@ impl Trainer for ResidentTrainer {
     ) -> Result<bool, EngineError> {
         self.scored = None;
         let mut flight = match self.flight.take() {
-            Some(flight) if flight.epoch == epoch => flight,
-            other => {
-                if other.is_some() {
-                    wave.states = wave.read_states()?;
-                }
+            Some(flight) => {
+                assert_eq!(
+                    flight.epoch, epoch,
+                    "the epoch to go on with is the one in flight"
+                );
+                flight
+            }
+            None => {
                 wave.bring_orders(epoch);
                 self.pace.begin();
                 self.flight(wave, epoch, &wave.states)
@@ -312,6 +320,8 @@ impl Trainer for ResidentTrainer {
         };
         if std::mem::take(&mut flight.paused) {
             self.pace.begin();
+        } else {
+            self.pace.host_was_away();
         }
         let mut first = true;
         let (readback, submission) = loop {
@@ -319,7 +329,8 @@ impl Trainer for ResidentTrainer {
                 break end;
             }
             if !first && pause() {
-                wave.states = wave.read_states()?;
+                let states = wave.read_states()?;
+                wave.take_states(states);
                 flight.paused = true;
                 self.flight = Some(flight);
                 return Ok(false);
@@ -329,7 +340,7 @@ impl Trainer for ResidentTrainer {
         };
         self.go_ahead(wave, epoch)?;
         let read = readback.wait(&wave.gpu, Some(submission))?;
-        wave.states = transfer::values(&read[0]);
+        wave.take_states(transfer::values(&read[0]));
         self.scored = flight
             .evaluation
             .map(|(part, _)| (part, transfer::values(&read[1])));
@@ -359,6 +370,10 @@ impl Trainer for ResidentTrainer {
         self.flight.as_ref().map(|flight| flight.epoch)
     }
 
+    fn is_ahead(&self) -> bool {
+        self.flight.as_ref().is_some_and(|flight| !flight.paused)
+    }
+
     fn train_ahead(&mut self, until: u32, part: Part) {
         self.ahead = Some(Ahead { until, part });
     }
@@ -366,7 +381,8 @@ impl Trainer for ResidentTrainer {
     fn settle(&mut self, wave: &mut Shared<'_>) -> Result<(), EngineError> {
         self.scored = None;
         if self.flight.take().is_some() {
-            wave.states = wave.read_states()?;
+            let states = wave.read_states()?;
+            wave.take_states(states);
         }
         Ok(())
     }

@@ -69,6 +69,11 @@ pub trait Trainer {
         part: Part,
     ) -> Result<BTreeMap<u32, Evaluated>, EngineError>;
 
+    /// See [`Running::is_ahead`](crate::engine::Running::is_ahead).
+    fn is_ahead(&self) -> bool {
+        false
+    }
+
     /// See [`Running::train_ahead`](crate::engine::Running::train_ahead).
     fn train_ahead(&mut self, _until: u32, _part: Part) {}
 
@@ -130,6 +135,14 @@ impl Shared<'_> {
     pub fn read_states(&self) -> Result<Vec<State>, EngineError> {
         let read = transfer::read(&self.gpu, &[self.wanted_states()])?;
         Ok(transfer::values(&read[0]))
+    }
+
+    /// Takes states that were read; those that left since are released in them too.
+    pub fn take_states(&mut self, states: Vec<State>) {
+        self.states = states;
+        for (slot, state) in (0..).zip(&mut self.states) {
+            state.released |= u32::from(self.live.binary_search(&slot).is_err());
+        }
     }
 
     /// Rows of a part that each live slot is evaluated on.
