@@ -265,13 +265,11 @@ impl GpuEngine {
         Ok(compiled)
     }
 
-    /// The shape that is written into the resident kernels of a wave: on software adapters that of a study's
-    /// only shape, if it has no more than one hidden layer, since every layer has code of its own then.
+    /// The shape that is written into the resident kernels of a wave, where that is done.
     fn written_in(&self, gpu: &GpuDevice, shape: &Shape) -> Option<Shape> {
         let only = self.only.read().unwrap_or_else(PoisonError::into_inner);
         let only = only.clone().filter(|only| only == shape)?;
-        let pays = gpu.kind == AdapterKind::Software && only.layers().len() <= 2;
-        pays.then_some(only)
+        is_written(gpu, &only).then_some(only)
     }
 
     fn compiled_resident(
@@ -346,8 +344,18 @@ impl GpuEngine {
             // The form of the largest waves that were measured.
             let options = self.options_for(shape, usize::MAX);
             let form = choice(&gpu, &options).form(shape, batch);
-            of_resident += usize::from(form != "layered");
-            variants.insert(format!("{SHAPE_VARIANT}{shape}"), form.to_owned());
+            let resident = form != "layered";
+            of_resident += usize::from(resident);
+            let written = resident && shapes.len() == 1 && is_written(&gpu, shape);
+            let mut how = form.to_owned();
+            let tiles = choice(&gpu, &options).tiles(shape);
+            if resident && tiles != options.resident {
+                how += &format!(", tiles {}", tiles.name());
+            }
+            if written {
+                how += ", shape written in";
+            }
+            variants.insert(format!("{SHAPE_VARIANT}{shape}"), how);
         }
         let tuned = self.tuned.read().unwrap_or_else(PoisonError::into_inner);
         for (class, form) in tuned.iter() {
@@ -444,6 +452,12 @@ impl Engine for GpuEngine {
     fn start<'r>(&'r self, wave: WaveSetup<'r>) -> Result<Box<dyn Running + 'r>, EngineError> {
         split::start(self, wave)
     }
+}
+
+/// Whether a study's only shape is written into the resident kernels: on software adapters, if it has no more
+/// than one hidden layer, since every layer has code of its own then.
+fn is_written(gpu: &GpuDevice, only: &Shape) -> bool {
+    gpu.kind == AdapterKind::Software && only.layers().len() <= 2
 }
 
 /// How the features of a wave's data are stored.

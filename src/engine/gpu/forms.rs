@@ -235,7 +235,11 @@ impl Options {
                 tiles,
                 ..self
             },
-            Form::Resident(resident) => Self { resident, ..self },
+            Form::Resident(resident) => Self {
+                resident,
+                roomy: None,
+                ..self
+            },
         }
     }
 }

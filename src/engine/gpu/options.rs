@@ -17,6 +17,9 @@ pub struct Options {
     pub engine: EngineKind,
     /// How the resident kernel cuts its results.
     pub resident: ResidentTiles,
+    /// How it does where the weights of a network have no room beside what these tiles stage, and have beside
+    /// what fewer rows do.
+    pub roomy: Option<ResidentTiles>,
     /// The resident kernel leaves weights in storage also where they fit a workgroup's memory.
     pub weights_in_storage: bool,
     /// Bytes that the buffers of a wave may take; what is beyond counts as no room. For tests.
@@ -47,24 +50,32 @@ impl Options {
             arena: false,
             engine: EngineKind::Auto,
             resident: match kind {
-                AdapterKind::Software => ResidentTiles {
-                    threads: 8,
-                    thread_rows: 16,
-                    thread_columns_4: 4,
-                    columns_4: 16,
-                    inner_4: 8,
-                },
-                _ => ResidentTiles {
-                    threads: 64,
-                    thread_rows: 8,
-                    thread_columns_4: 1,
-                    columns_4: 16,
-                    inner_4: 16,
-                },
+                AdapterKind::Software => resident(8, 16, 4, 16, 8),
+                _ => resident(64, 8, 1, 16, 16),
             },
+            roomy: Some(match kind {
+                AdapterKind::Software => resident(8, 8, 4, 8, 8),
+                _ => resident(64, 4, 1, 16, 16),
+            }),
             weights_in_storage: false,
             most_bytes: None,
         }
+    }
+}
+
+fn resident(
+    threads: u32,
+    thread_rows: u32,
+    thread_columns_4: u32,
+    columns_4: u32,
+    inner_4: u32,
+) -> ResidentTiles {
+    ResidentTiles {
+        threads,
+        thread_rows,
+        thread_columns_4,
+        columns_4,
+        inner_4,
     }
 }
 

@@ -42,6 +42,7 @@ fn options() -> Options {
     Options {
         engine: EngineKind::Layered,
         resident: SMALL_TILES,
+        roomy: None,
         ..Options::for_kind(super::AdapterKind::Software)
     }
 }

@@ -7,7 +7,7 @@ use crate::engine::gpu::adapter::AdapterKind;
 use crate::engine::gpu::layered::lists::BLOCK_ROWS;
 use crate::engine::gpu::layout::MemberData;
 use crate::engine::gpu::options::{EngineKind, Options};
-use crate::engine::gpu::shader::{Iterations, Needs, ResidentVariant, Source};
+use crate::engine::gpu::shader::{Iterations, Needs, ResidentTiles, ResidentVariant, Source};
 use crate::engine::{EngineError, WaveSetup};
 use crate::plan::arena_layout;
 use crate::train::Shape;
@@ -38,7 +38,14 @@ impl Choice<'_> {
     pub fn most_bytes(self) -> u64 {
         match self.options.engine {
             _ if !self.gpu.adapter.has_coherent_buffers() => 0,
-            EngineKind::Auto => 16 * u64::from(self.arena_room()),
+            EngineKind::Auto => {
+                let Options {
+                    resident, roomy, ..
+                } = *self.options;
+                let rooms = [Some(resident), roomy].into_iter().flatten();
+                let most = rooms.map(|tiles| self.arena_room(tiles)).max();
+                16 * u64::from(most.unwrap_or(0))
+            }
             EngineKind::Layered => 0,
             EngineKind::Resident => MOST_RESIDENT_BYTES,
         }
@@ -64,10 +71,11 @@ impl Choice<'_> {
         source: Source,
         needs: Needs,
     ) -> Option<ResidentForm> {
+        let tiles = self.tiles(shape);
         let variant = ResidentVariant {
-            tiles: self.options.resident,
+            tiles,
             source,
-            arena: self.arena(shape),
+            arena: self.arena(shape, tiles),
             needs,
         };
         let largest = sizes.last().copied().unwrap_or(1);
@@ -136,23 +144,38 @@ impl Choice<'_> {
         self.gpu.limits.max_compute_workgroup_storage_size
     }
 
-    fn arena_room(self) -> u32 {
-        ResidentVariant::arena_room(self.options.resident, self.workgroup_bytes())
+    fn arena_room(self, tiles: ResidentTiles) -> u32 {
+        ResidentVariant::arena_room(tiles, self.workgroup_bytes())
+    }
+
+    /// `vec4`s of a shape's weights in the arena, where these tiles leave them room there.
+    fn in_arena(self, shape: &Shape, tiles: ResidentTiles) -> Option<u32> {
+        let needed = u32::try_from(arena_layout(shape).1).ok()?;
+        let fits = needed <= self.arena_room(tiles) && !self.options.weights_in_storage;
+        fits.then_some(needed)
+    }
+
+    /// How results of networks of this shape are cut.
+    pub fn tiles(self, shape: &Shape) -> ResidentTiles {
+        let usual = self.options.resident;
+        let roomy = self.options.roomy.filter(|&roomy| {
+            let fits = |tiles| self.in_arena(shape, tiles).is_some();
+            !fits(usual) && fits(roomy)
+        });
+        roomy.unwrap_or(usual)
     }
 
     /// `vec4`s of the arena for a shape's weights, rounded up so that shapes of about one size share a
     /// kernel; `None` where they do not fit.
-    fn arena(self, shape: &Shape) -> Option<u32> {
-        let room = self.arena_room();
-        let needed = u32::try_from(arena_layout(shape).1).ok()?;
-        let fits = needed <= room && !self.options.weights_in_storage;
+    fn arena(self, shape: &Shape, tiles: ResidentTiles) -> Option<u32> {
+        let (needed, room) = (self.in_arena(shape, tiles)?, self.arena_room(tiles));
         // A GPU has room for more workgroups at once where each takes less; a software adapter has one
         // a core, and takes seconds to compile a kernel.
         let step = match self.gpu.kind {
             AdapterKind::Software => room.max(1),
             _ => ARENA_STEP,
         };
-        fits.then(|| needed.next_multiple_of(step).min(room))
+        Some(needed.next_multiple_of(step).min(room))
     }
 
     /// What a wave's kernel is compiled for. Software adapters execute what their branches leave out, and

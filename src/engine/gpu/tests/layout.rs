@@ -37,12 +37,20 @@ fn every_form_has_waves_laid_out_for_it() {
     let all = members(3);
     for kind in [AdapterKind::Software, AdapterKind::Discrete] {
         let options = Options::for_kind(kind);
-        let engine = engine(&adapter, options);
-        let mut between = 0;
+        let with_roomy = engine(&adapter, options);
+        let alone = Options {
+            roomy: None,
+            ..options
+        };
+        let engine = engine(&adapter, alone);
+        let (mut between, mut by_roomy) = (0, 0);
         for width in (8..200).step_by(4) {
             let made = Made::new(20, 64, &[width], 10, false);
             let [usual, laid_out] = engine.trained_and_laid_out(&made.setup(&all));
             assert_eq!(usual, laid_out, "{width}");
+            let [trains, laid_out] = with_roomy.trained_and_laid_out(&made.setup(&all));
+            assert!(trains == laid_out && (trains || !usual), "{width}");
+            by_roomy += usize::from(trains && !usual);
             let class = WaveClass::new(&made.shape, all.len());
             for form in Form::candidates(kind, EngineKind::Auto) {
                 engine.set_tuned(Tuned::only(&class, form));
@@ -56,6 +64,7 @@ fn every_form_has_waves_laid_out_for_it() {
             between > 0,
             "{kind:?}: no form has more room than the usual one"
         );
+        assert!(by_roomy > 0, "{kind:?}: roomy tiles train nothing more");
     }
 }
 

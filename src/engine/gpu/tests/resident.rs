@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 
 use super::members::{assert_same, trained};
 use super::*;
-use crate::engine::Part;
 use crate::engine::gpu::{AdapterKind, Form, GpuAdapter, ResidentKernel};
+use crate::engine::{Part, SHAPE_VARIANT};
 
 /// Shapes whose rows and columns leave parts of tiles empty, and a linear model.
 fn shapes() -> Vec<Made> {
@@ -116,6 +116,10 @@ fn a_shape_that_is_written_in_changes_no_bit() {
                 let one_hidden = made.shape.layers().len() <= 2;
                 let software = adapter.kind() == AdapterKind::Software;
                 assert_eq!(written, one_hidden && software, "{shown}");
+                let shapes = BTreeSet::from([made.shape.clone()]);
+                let record = engine.adapter_for(&shapes, 64);
+                let form = &record.variants[&format!("{SHAPE_VARIANT}{}", made.shape)];
+                assert_eq!(form.ends_with(", shape written in"), written, "{shown}");
                 assert_same(&expected, &trained(&made, &engine, &all, 2), &shown);
                 assert_eq!(counts, counted(&made, &engine, &all), "{shown}");
                 // Several shapes: nothing is written in.
