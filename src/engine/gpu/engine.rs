@@ -7,7 +7,7 @@ use std::time::Instant;
 use super::adapter::{AdapterKind, GpuAdapter, enumerate};
 use super::device::GpuDevice;
 use super::forms::{Form, Tuned, WaveClass};
-use super::kernels::{Checks, Kernel, resident, resident_evaluate};
+use super::kernels::{Checks, Kernel};
 use super::layered::{Kernels, StepCost, feature_bytes, predicted_bytes};
 use super::options::{EngineKind, Options};
 use super::resident::{Choice, Resident, ResidentForm};
@@ -306,11 +306,8 @@ impl GpuEngine {
         if let Some((_, compiled)) = opened.resident.iter().find(|(key, _)| does(key)) {
             return Ok(Arc::clone(compiled));
         }
-        let compile = match kernel {
-            ResidentKernel::Train => resident::compile,
-            ResidentKernel::Evaluate => resident_evaluate::compile,
-        };
-        let compiled = Arc::new(compile(gpu, self.options.checks, variant, written));
+        let compiled = Kernel::resident(gpu, self.options.checks, kernel, variant, written);
+        let compiled = Arc::new(compiled);
         gpu.check()?;
         let key = (kernel, variant, written.cloned());
         opened.resident.insert(key, Arc::clone(&compiled));

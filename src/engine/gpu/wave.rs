@@ -16,7 +16,6 @@ use shared::{Shared, Trainer};
 #[cfg(test)]
 use super::layered::pace::Pace;
 use super::layered::placement::Placement;
-use super::layered::snapshots::read_parameters;
 use super::layered::{Kernels, OwnBuffers, WaveBuffers};
 use crate::engine::gpu::GpuDevice;
 use crate::engine::gpu::layout::State;
@@ -289,13 +288,6 @@ impl Running for GpuWave<'_> {
     }
 
     fn weights(&self, slot: usize) -> Result<Vec<f32>, EngineError> {
-        let Shared {
-            gpu,
-            buffers,
-            shape,
-            kept,
-            ..
-        } = &self.shared;
-        read_parameters(gpu, buffers, shape, kept[slot])
+        self.shared.parameters(slot)
     }
 }

@@ -1,7 +1,8 @@
 //! What all kernels have in common: compiling, binding, dispatching.
 
 use crate::engine::gpu::GpuDevice;
-use crate::engine::gpu::shader::{self, Source, Variant};
+use crate::engine::gpu::shader::{self, ResidentKernel, ResidentVariant, Source, Variant};
+use crate::train::Shape;
 
 /// Part of a buffer that a kernel reads or writes.
 pub type Binding<'a> = wgpu::BufferBinding<'a>;
@@ -146,6 +147,19 @@ impl Kernel {
         }
     }
 
+    /// Compiles a resident kernel; with a shape, for networks of it alone. Errors reach the device's error
+    /// scope.
+    pub fn resident(
+        gpu: &GpuDevice,
+        checks: Checks,
+        kernel: ResidentKernel,
+        variant: ResidentVariant,
+        written: Option<&Shape>,
+    ) -> Self {
+        let text = variant.render(kernel, written);
+        Self::from_wgsl(gpu, checks, kernel.name(), text)
+    }
+
     /// Names the buffers of a dispatch.
     pub fn bind<'a>(
         &self,
@@ -213,8 +227,7 @@ fn fold(workgroups: u32, most: u32) -> (u32, u32) {
 /// Declares what a kernel reads and writes: its bindings by name and number.
 macro_rules! bindings {
     ($($(#[$field_doc:meta])* $field:ident: $kind:ty = $number:literal),* $(,)?) => {
-        use crate::engine::gpu::GpuDevice;
-        use crate::engine::gpu::kernels::kernel::{Checks, Entries, Kernel};
+        use crate::engine::gpu::kernels::kernel::{Entries, Kernel};
 
         /// What the kernel reads and writes.
         #[derive(Clone, Debug)]
@@ -235,7 +248,8 @@ macro_rules! bindings {
 /// Declares a kernel: its name, and its bindings by name and number.
 macro_rules! kernel {
     ($(#[$doc:meta])* $kernel:literal { $($fields:tt)* }) => {
-        use crate::engine::gpu::kernels::kernel::bindings;
+        use crate::engine::gpu::GpuDevice;
+        use crate::engine::gpu::kernels::kernel::{Checks, bindings};
         use crate::engine::gpu::shader::Variant;
 
         bindings! { $($fields)* }

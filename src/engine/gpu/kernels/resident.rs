@@ -1,8 +1,6 @@
 //! `resident`: trains members, one a workgroup, through many steps in one dispatch.
 
 use super::kernel::{Binding, bindings};
-use crate::engine::gpu::shader::{ResidentKernel, ResidentVariant};
-use crate::train::Shape;
 
 bindings! {
     /// [`Run`](crate::engine::gpu::layout::Run), uniform.
@@ -27,15 +25,4 @@ bindings! {
     moments: Binding<'a> = 9,
     /// Activations and their gradients, member after member, overwritten.
     scratch: Binding<'a> = 10,
-}
-
-/// Compiles the kernel; with a shape, for networks of it alone. Errors reach the device's error scope.
-pub fn compile(
-    gpu: &GpuDevice,
-    checks: Checks,
-    variant: ResidentVariant,
-    written: Option<&Shape>,
-) -> Kernel {
-    let kernel = ResidentKernel::Train;
-    Kernel::from_wgsl(gpu, checks, kernel.name(), variant.render(kernel, written))
 }

@@ -1,8 +1,6 @@
 //! `resident_evaluate`: losses and confusion counts of members, one a workgroup, over rows of a part.
 
 use super::kernel::{Binding, bindings};
-use crate::engine::gpu::shader::{ResidentKernel, ResidentVariant};
-use crate::train::Shape;
 
 bindings! {
     /// [`Run`](crate::engine::gpu::layout::Run), uniform.
@@ -27,15 +25,4 @@ bindings! {
     results: Binding<'a> = 9,
     /// Activations, member after member, overwritten.
     scratch: Binding<'a> = 10,
-}
-
-/// Compiles the kernel; with a shape, for networks of it alone. Errors reach the device's error scope.
-pub fn compile(
-    gpu: &GpuDevice,
-    checks: Checks,
-    variant: ResidentVariant,
-    written: Option<&Shape>,
-) -> Kernel {
-    let kernel = ResidentKernel::Evaluate;
-    Kernel::from_wgsl(gpu, checks, kernel.name(), variant.render(kernel, written))
 }

@@ -4,6 +4,7 @@ mod choice;
 mod evaluation;
 mod slices;
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::GpuDevice;
@@ -87,13 +88,8 @@ impl Resident {
         let run = Run {
             epoch,
             rows: slice.rows,
-            first_slot: slice.slots.start,
-            end_slot: slice.slots.end,
-            row_stride: own.row_stride,
-            member_stride: own.member_stride,
-            row_tile,
             steps: self.form.most_steps,
-            ..Run::default()
+            ..run_of(own, row_tile, &slice.slots)
         };
         transfer::write(gpu, &own.run, &[run]);
     }
@@ -109,15 +105,22 @@ impl Resident {
     ) {
         let run = Run {
             rows: slice.rows.end - slice.rows.start,
-            first_slot: slice.slots.start,
-            end_slot: slice.slots.end,
-            row_stride: own.row_stride,
-            member_stride: own.member_stride,
-            row_tile,
             first: slice.rows.start,
             results_stride: part.results_stride,
-            ..Run::default()
+            ..run_of(own, row_tile, &slice.slots)
         };
         transfer::write(gpu, &own.evaluation, &[run]);
+    }
+}
+
+/// How the scratch is laid out, and who takes part.
+fn run_of(own: &ResidentBuffers, row_tile: u32, slots: &Range<u32>) -> Run {
+    Run {
+        row_stride: own.row_stride,
+        member_stride: own.member_stride,
+        row_tile,
+        first_slot: slots.start,
+        end_slot: slots.end,
+        ..Run::default()
     }
 }

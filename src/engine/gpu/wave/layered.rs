@@ -50,7 +50,7 @@ impl LayeredTrainer {
         };
         trainer.write_lists(wave);
         for part in [Part::Training, Part::Validation] {
-            let evaluator = trainer.evaluator(wave, part, wave.rows_of(part))?;
+            let evaluator = trainer.evaluator(wave, part, rows_of(wave, part))?;
             trainer.evaluators.insert(part, evaluator);
         }
         Ok(trainer)
@@ -190,8 +190,25 @@ impl LayeredTrainer {
     }
 }
 
-fn count(members: usize) -> u32 {
-    u32::try_from(members).expect("members are limited by memory")
+fn count(rows_or_members: usize) -> u32 {
+    u32::try_from(rows_or_members).expect("both are limited by memory")
+}
+
+/// Rows of a part that each live slot is evaluated on.
+fn rows_of(wave: &Shared<'_>, part: Part) -> Vec<Rows> {
+    let rows = |&slot: &u32| {
+        let id = wave.placement.members[slot as usize].id;
+        let rows = match wave.states[slot as usize].diverged {
+            0 => part.rows(wave.data.fold(id)).len(),
+            _ => 0,
+        };
+        Rows {
+            slot,
+            rows: count(rows),
+            first_row: 0,
+        }
+    };
+    wave.live.iter().map(rows).collect()
 }
 
 /// Steps that each live member has left in the epoch.
@@ -244,7 +261,7 @@ impl Trainer for LayeredTrainer {
         wave: &Shared<'_>,
         part: Part,
     ) -> Result<BTreeMap<u32, Evaluated>, EngineError> {
-        let rows = wave.rows_of(part);
+        let rows = rows_of(wave, part);
         let evaluator = match self.evaluators.remove(&part) {
             // Members that diverged since are no longer in the list.
             Some(evaluator) if evaluator.rows() == rows => evaluator,

@@ -150,13 +150,11 @@ impl ResidentTrainer {
             work += self.encode_evaluation(wave, &mut encoding, *part, slices, budget - work);
         }
         let readback = flight.is_over().then(|| {
-            let mut wanted = vec![wave.wanted_states()];
-            wanted.extend(
-                flight
-                    .evaluation
-                    .iter()
-                    .map(|(part, _)| self.wanted_results(*part)),
-            );
+            let evaluated = flight.evaluation.as_ref();
+            let results = evaluated.map(|(part, _)| self.wanted_results(*part));
+            let wanted: Vec<_> = std::iter::once(wave.wanted_states())
+                .chain(results)
+                .collect();
             Readback::encode(&wave.gpu, encoding.encoder(), &wanted)
         });
         let submission = self.pace.submit(&wave.gpu, encoding.finish(), work)?;

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use crate::engine::gpu::GpuDevice;
 use crate::engine::gpu::evaluated::Evaluated;
 use crate::engine::gpu::layered::WaveBuffers;
-use crate::engine::gpu::layered::lists::Rows;
 #[cfg(test)]
 use crate::engine::gpu::layered::pace::Pace;
 use crate::engine::gpu::layered::placement::Placement;
+use crate::engine::gpu::layered::snapshots::read_parameters;
 use crate::engine::gpu::layout::State;
 use crate::engine::gpu::timing::Timer;
 use crate::engine::gpu::transfer::{self, Wanted};
@@ -145,23 +145,9 @@ impl Shared<'_> {
         }
     }
 
-    /// Rows of a part that each live slot is evaluated on.
-    pub fn rows_of(&self, part: Part) -> Vec<Rows> {
-        let rows = |&slot: &u32| {
-            let member = &self.placement.members[slot as usize];
-            let diverged = self.states[slot as usize].diverged != 0;
-            let rows = if diverged {
-                0
-            } else {
-                part.rows(self.data.fold(member.id)).len()
-            };
-            Rows {
-                slot,
-                rows: u32::try_from(rows).expect("rows are numbered in u32"),
-                first_row: 0,
-            }
-        };
-        self.live.iter().map(rows).collect()
+    /// Parameters of a kept member.
+    pub fn parameters(&self, slot: usize) -> Result<Vec<f32>, EngineError> {
+        read_parameters(&self.gpu, &self.buffers, self.shape, self.kept[slot])
     }
 
     /// The counts of a slot as an evaluation; `None` where it diverged.
