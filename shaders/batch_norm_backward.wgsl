@@ -40,7 +40,7 @@ fn batch_norm_backward(
     let factor = sums[of_sums + 2u * layer.output_stride];
     for (var r = t / 16u; r < {{ TM }}u && tile.row + r < cursor.rows; r += 4u) {
         let at = (tile.activation_row + r) * layer.output_stride + column_4;
-        let through = fma((z[at] - mean) * inverse, dgamma, dbeta) * cursor.inverse_rows;
-        dy[at] = factor * (dy[at] - through);
+        let through = fma(normalized(z[at], mean, inverse), dgamma, dbeta);
+        dy[at] = factor * fma(through, vec4<f32>(-cursor.inverse_rows), dy[at]);
     }
 }

@@ -102,7 +102,7 @@ fn batch_norm_backward_statistics(
             for (var r = 0u; r < count; r++) {
                 let at = (member.first_row + begin + r) * layer.output_stride + column_4;
                 beta_sum += dy[at];
-                gamma_sum = fma(dy[at], (z[at] - mean) * inverse, gamma_sum);
+                gamma_sum = fma(dy[at], normalized(z[at], mean, inverse), gamma_sum);
             }
         }
         block_dbeta[t] = beta_sum;

@@ -44,7 +44,7 @@ fn batch_norm_forward(
     let columns = 4u * column_4 + vec4<u32>(0u, 1u, 2u, 3u);
     for (var r = t / 16u; r < {{ TM }}u && tile.row + r < cursor.rows; r += 4u) {
         let at = (tile.activation_row + r) * layer.output_stride + column_4;
-        var h = activate(fma(gamma, (z[at] - mean) * inverse, beta), member.activation);
+        var h = activate(fma(gamma, normalized(z[at], mean, inverse), beta), member.activation);
         if (layer.dropped != 0u && member.dropout_threshold != 0u) {
             h *= dropout_factors(member, column_4, tile.row + r, layer.index, cursor.steps);
         }

@@ -7,6 +7,7 @@
 // order.
 // Twin: src/engine/cpu/batch_norm_forward.rs.
 {% include "shared/member.wgsl" %}
+{% include "shared/functions.wgsl" %}
 {% include "shared/batch_norm.wgsl" %}
 
 @group(0) @binding(0) var<uniform> layer: Layer;
@@ -74,6 +75,6 @@ fn batch_norm_statistics(
     if (lane == 0u && inside) {
         let at = 2u * slot * layer.output_stride + column_4;
         statistics[at] = statistics_so_far.mean;
-        statistics[at + layer.output_stride] = statistics_so_far.squares * (1.0 / f32(rows));
+        statistics[at + layer.output_stride] = statistics_so_far.squares * reciprocal(f32(rows));
     }
 }

@@ -33,7 +33,7 @@ fn norm_forward(l: u32, member: Member, step: Step, t: u32) {
         let beta = scratch[published + 3u * stride + column];
         let z = scratch[rows_at(step, layer.z) + i];
         scratch[rows_at(step, layer.h) + i] = finish_hidden(
-            layer, l, member, step, row, column, fma(gamma, (z - mean) * inverse, beta));
+            layer, l, member, step, row, column, fma(gamma, normalized(z, mean, inverse), beta));
     }
     storageBarrier();
 }
@@ -67,7 +67,7 @@ fn norm_statistics(layer: ResidentLayer, step: Step, column: u32, t: u32) {
     }
     if (lane == 0u && inside) {
         let published = beside_rows(step, layer.statistics) + column;
-        let variance = so_far.squares * (1.0 / f32(rows));
+        let variance = so_far.squares * reciprocal(f32(rows));
         let gamma = scale_at(layer, step.slot, column);
         scratch[published] = so_far.mean;
         scratch[published + stride] = inverse_deviation(variance);
@@ -106,8 +106,8 @@ fn norm_backward(l: u32, member: Member, step: Step, t: u32) {
         let factor = scratch[published + 6u * stride + column];
         let z = scratch[rows_at(step, layer.z) + i];
         let at = rows_at(step, layer.dy) + i;
-        let through = fma((z - mean) * inverse, dgamma, dbeta) * step.batch.inverse_rows;
-        scratch[at] = factor * (scratch[at] - through);
+        let through = fma(normalized(z, mean, inverse), dgamma, dbeta);
+        scratch[at] = factor * fma(through, vec4<f32>(-step.batch.inverse_rows), scratch[at]);
     }
     storageBarrier();
 }
@@ -132,7 +132,7 @@ fn norm_sums(layer: ResidentLayer, member: Member, step: Step, column: u32, t: u
                 let dy = scratch[rows_at(step, layer.dy) + r * stride + column];
                 let z = scratch[rows_at(step, layer.z) + r * stride + column];
                 beta_sum += dy;
-                gamma_sum = fma(dy, (z - mean) * inverse, gamma_sum);
+                gamma_sum = fma(dy, normalized(z, mean, inverse), gamma_sum);
             }
         }
         arena[t] = beta_sum;

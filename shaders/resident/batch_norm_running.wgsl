@@ -6,5 +6,5 @@ fn normalized_by_running(layer: ResidentLayer, slot: u32, column: u32, z: vec4<f
     let running = running_at(layer, slot, column);
     let scale = scale_at(layer, slot, column);
     let inverse = inverse_deviation(values[running + layer.output_stride]);
-    return fma(values[scale], (z - values[running]) * inverse, values[scale + layer.output_stride]);
+    return fma(values[scale], normalized(z, values[running], inverse), values[scale + layer.output_stride]);
 }

@@ -55,7 +55,7 @@ fn activate_backward(dh: vec4<f32>, h: vec4<f32>, activation: u32) -> vec4<f32> 
 {% endif %}
 {% if "tanh" in activations %}
         case TANH: {
-            return dh * (1.0 - h * h);
+            return dh * fma(-h, h, vec4<f32>(1.0));
         }
 {% endif %}
 {% if "sigmoid" in activations %}

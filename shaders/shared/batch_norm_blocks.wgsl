@@ -13,11 +13,6 @@ fn block_rows(first: u32, rows: u32) -> u32 {
     return min(BLOCK_ROWS, rows - min(first, rows));
 }
 
-fn square_of_difference(x: vec4<f32>) -> vec4<f32> {
-    let d = select(x, vec4<f32>(0.0), abs(x) < vec4<f32>(1e-15));
-    return d * d;
-}
-
 // In two passes; `count` is above 0.
 fn block_statistics(first: u32, stride: u32, count: u32) -> Statistics {
     var sum = vec4<f32>(0.0);
@@ -25,11 +20,12 @@ fn block_statistics(first: u32, stride: u32, count: u32) -> Statistics {
     for (var r = 0u; r < count; r++) {
         sum += z_at(first + r * stride);
     }
-    sum *= 1.0 / f32(count);
+    let inverse = vec4<f32>(reciprocal(f32(count)));
     for (var r = 0u; r < count; r++) {
-        rest += square_of_difference(z_at(first + r * stride) - sum);
+        let d = without_least(fma(sum, -inverse, z_at(first + r * stride)));
+        rest = fma(d, d, rest);
     }
-    return Statistics(sum, rest);
+    return Statistics(sum * inverse, rest);
 }
 
 // Those of `before` rows and a block of `added` behind them.
@@ -38,8 +34,9 @@ fn merged(of_before: Statistics, before: f32, block: Statistics, added: f32) -> 
         return of_before;
     }
     let delta = block.mean - of_before.mean;
+    let share = added * reciprocal(before + added);
+    let d = without_least(delta);
     return Statistics(
-        of_before.mean + delta * (added / (before + added)),
-        of_before.squares + (block.squares
-            + square_of_difference(delta) * (before * added / (before + added))));
+        fma(delta, vec4<f32>(share), of_before.mean),
+        of_before.squares + fma(d * d, vec4<f32>(before * share), block.squares));
 }

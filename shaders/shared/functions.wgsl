@@ -10,6 +10,14 @@ fn is_nan(x: f32) -> bool {
     return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u;
 }
 
+// 1 / x of a whole number above 0, rounded correctly as the host does it: WGSL allows a quotient to be 2.5
+// units in the last place off. A step by fma mends what is off (P. Markstein, "Computation of elementary
+// functions on the IBM RISC System/6000 processor", 1990).
+fn reciprocal(x: f32) -> f32 {
+    let close = 1.0 / x;
+    return fma(close, fma(-x, close, 1.0), close);
+}
+
 // e^x: x = n ln 2 + r with |r| <= ln 2 / 2, a polynomial in r, then n added to the exponent.
 // Coefficients: S. L. Moshier, Cephes, `expf`. 0 below -87.3, e^88.3 above 88.3. NaN stays NaN, which
 // clamping alone would lose.

@@ -34,6 +34,15 @@ fn square(g: vec4<f32>) -> vec4<f32> {
     return x * x;
 }
 
+// 1 / (sqrt(x) + epsilon) of a moment, which is 0 or above 1e-30. The root is x / sqrt(x), and its sum with
+// epsilon is one fma, so that drivers have nothing to draw together, one here and another there. Of infinity
+// the root is that of the largest number, and of NaN any number: the gradient is NaN too.
+fn inverse_root(x: vec4<f32>, epsilon: f32) -> vec4<f32> {
+    let bounded = min(x, vec4<f32>(3.4e38));
+    let inverse = inverseSqrt(max(bounded, vec4<f32>(1e-30)));
+    return 1.0 / fma(bounded, inverse, vec4<f32>(epsilon));
+}
+
 // Factors of one update: Adam's bias corrections are drawn into step size and epsilon.
 // 1 - beta^t is taken from ln beta, since in f32 it would cancel.
 fn step_factors(member: Member, steps: u32) -> vec2<f32> {
@@ -76,21 +85,21 @@ fn optimizer_update(
             let m = flush(fma(g - moment_1, vec4<f32>(member.one_minus_beta_1), moment_1));
             let v = flush(fma(
                 vec4<f32>(member.beta_2), moment_2, member.one_minus_beta_2 * square(g)));
-            return Updated(p - step_size * m / (sqrt(v) + epsilon), m, v);
+            return Updated(fma(-step_size * m, inverse_root(v, epsilon), p), m, v);
         }
 {% endif %}
 {% if "rmsprop" in optimizers %}
         case RMSPROP: {
             let s = flush(fma(
                 vec4<f32>(member.beta_2), moment_1, member.one_minus_beta_2 * square(g)));
-            return Updated(p - step_size * g / (sqrt(s) + epsilon), s, moment_2);
+            return Updated(fma(-step_size * g, inverse_root(s, epsilon), p), s, moment_2);
         }
 {% endif %}
 {% if "rmsprop_momentum" in optimizers %}
         case RMSPROP_MOMENTUM: {
             let s = flush(fma(
                 vec4<f32>(member.beta_2), moment_1, member.one_minus_beta_2 * square(g)));
-            let v = flush(fma(vec4<f32>(member.momentum), moment_2, g / (sqrt(s) + epsilon)));
+            let v = flush(fma(vec4<f32>(member.momentum), moment_2, g * inverse_root(s, epsilon)));
             return Updated(fma(vec4<f32>(-step_size), v, p), s, v);
         }
 {% endif %}

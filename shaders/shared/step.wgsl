@@ -9,7 +9,7 @@ fn cursor_at(member: Member, state: State) -> Cursor {
     let live = select(rows, 0u, state.diverged != 0u);
     return Cursor(
         member.order_start + state.position, live, state.steps, member.scaling,
-        0.0, 0.0, 1.0 / f32(max(live, 1u)), 0u);
+        0.0, 0.0, reciprocal(f32(max(live, 1u))), 0u);
 }
 
 struct Judged {

@@ -161,12 +161,12 @@ fn a_kernel_that_is_wrong_is_reported() {
         ("find_non_finite", "is_finite(v.w)", "true"),
         (
             "batch_norm_statistics",
-            "statistics_so_far.squares * (1.0 / f32(rows))",
+            "statistics_so_far.squares * reciprocal(f32(rows))",
             "statistics_so_far.squares",
         ),
         (
             "batch_norm_forward",
-            "(z[at] - mean) * inverse, beta",
+            "normalized(z[at], mean, inverse), beta",
             "z[at] * inverse, beta",
         ),
         ("batch_norm_backward", "dgamma, dbeta)", "dgamma, -dbeta)"),

@@ -55,7 +55,11 @@ fn course(made: &Made, engine: &GpuEngine, members: &[Member], way: Way) -> Cour
             let all = wave.members().len();
             wave.keep(&(0..all).filter(|slot| slot % 3 != 1).collect::<Vec<_>>());
         }
-        assert_eq!(wave.is_ahead(), way.ahead && epoch < EPOCHS, "{way:?}");
+        // What a fast device had trained ahead is in what was saved: that epoch is over when the wave goes on.
+        let loaded = way.saved_after.is_some_and(|saved| saved + 1 == epoch);
+        if !loaded {
+            assert_eq!(wave.is_ahead(), way.ahead && epoch < EPOCHS, "{way:?}");
+        }
         if way.saved_after == Some(epoch) {
             let saved = wave.save().unwrap();
             wave = start();
