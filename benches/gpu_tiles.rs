@@ -6,14 +6,16 @@
 //! shape written into it, beside the layered engine, with the seconds that each takes to compile (a driver that keeps compiled shaders
 //! has them at once the second time). Then, unless `resident` alone is asked for, the layered engine
 //! with other tiles: of rows with the chosen tile of weights, then of weights with the chosen tile of
-//! rows. Rounds are interleaved, and a figure is the median of steps a second, beside the best.
+//! rows. Rounds are interleaved, and a figure is the median of steps a second, beside the best. A GPU is
+//! given 64 times the members.
 
 use std::collections::BTreeSet;
 use std::time::Instant;
 
 use regatta::data::{DataConfig, FeatureValues, Features, load, split};
 use regatta::engine::gpu::{
-    EngineKind, GpuAdapter, GpuEngine, Options, ResidentTiles, TileShape, Tiles, enumerate,
+    AdapterKind, EngineKind, GpuAdapter, GpuEngine, Options, ResidentTiles, TileShape, Tiles,
+    enumerate,
 };
 use regatta::engine::{Engine, TrainingData, WaveSetup};
 use regatta::seed::Seed;
@@ -35,14 +37,24 @@ const ROW_TILES: [(u32, u32, u32); 10] = [
     (64, 128, 8),
 ];
 /// (invocations, rows an invocation, vec4s of columns an invocation, vec4s of columns a tile, vec4s of
-/// the inner dimension)
-const RESIDENT_TILES: [(u32, u32, u32, u32, u32); 6] = [
+/// the inner dimension; 0: nothing is staged)
+type Resident = (u32, u32, u32, u32, u32);
+const RESIDENT_TILES: [Resident; 6] = [
     (8, 8, 2, 8, 16),
     (8, 8, 4, 8, 8),
     (8, 16, 4, 16, 8),
     (8, 16, 4, 16, 16),
     (16, 8, 2, 8, 16),
     (64, 8, 1, 16, 16),
+];
+const HARDWARE_RESIDENT_TILES: [Resident; 7] = [
+    (256, 4, 1, 16, 0),
+    (128, 4, 1, 16, 0),
+    (128, 8, 1, 16, 0),
+    (64, 8, 1, 16, 0),
+    (256, 4, 1, 16, 16),
+    (64, 8, 1, 16, 16),
+    (64, 4, 1, 16, 4),
 ];
 const WEIGHT_TILES: [(u32, u32, u32); 9] = [
     (16, 16, 4),
@@ -66,21 +78,21 @@ struct Workload {
 
 const WORKLOADS: [Workload; 3] = [
     Workload {
-        name: "64-64-10, batch 32, 64 members",
+        name: "64-64-10, batch 32",
         columns: 64,
         hidden: &[64],
         batch_size: 32,
         members: 64,
     },
     Workload {
-        name: "64-128-128-10, batch 64, 16 members",
+        name: "64-128-128-10, batch 64",
         columns: 64,
         hidden: &[128, 128],
         batch_size: 64,
         members: 16,
     },
     Workload {
-        name: "784-256-256-10, batch 256, 4 members",
+        name: "784-256-256-10, batch 256",
         columns: 784,
         hidden: &[256, 256],
         batch_size: 256,
@@ -109,8 +121,17 @@ fn main() {
         return;
     };
     println!("{}", names(&adapter));
-    for workload in &WORKLOADS {
-        println!("\n{}", workload.name);
+    let times = match adapter.kind() {
+        AdapterKind::Software => 1,
+        _ => 64,
+    };
+    for workload in WORKLOADS {
+        let members = times * workload.members;
+        let workload = &Workload {
+            members,
+            ..workload
+        };
+        println!("\n{}, {members} members", workload.name);
         resident(&adapter, workload);
         if only_resident {
             continue;
@@ -135,7 +156,11 @@ fn resident(adapter: &GpuAdapter, workload: &Workload) {
         ..chosen
     };
     let mut all = vec![("layered".to_owned(), layered, false)];
-    for (threads, thread_rows, thread_columns_4, columns_4, inner_4) in RESIDENT_TILES {
+    let tiles: &[Resident] = match adapter.kind() {
+        AdapterKind::Software => &RESIDENT_TILES,
+        _ => &HARDWARE_RESIDENT_TILES,
+    };
+    for &(threads, thread_rows, thread_columns_4, columns_4, inner_4) in tiles {
         let resident = ResidentTiles {
             threads,
             thread_rows,

@@ -21,8 +21,8 @@
 //   inputs         in the dataset, scaled as they are staged
 //   moments        in storage; each is read and written by one invocation alone
 //   running statistics, and gamma and beta of batch norm    in storage, each with one invocation
-// What one invocation writes and another reads goes through the arena, or through a buffer that is
-// marked coherent: barriers alone do not order plain storage.
+// What one invocation writes and another reads goes through the arena, or through a buffer{{ " that is
+// marked coherent: this driver is not known to order plain storage by barriers" if coherent else ", which barriers order" }}.
 //
 // Every value is one chain of fma, or a sum of fixed order, the same as in the layered kernels: both
 // engines compute the same bits wherever a driver translates the same expressions alike.
@@ -37,11 +37,13 @@
 {% include "shared/step.wgsl" %}
 
 @group(0) @binding(7) var<storage, read_write> states: array<State>;
-@group(0) @binding(8) {{ "" if in_arena else "@coherent " }}var<storage, read_write> values: array<vec4<f32>>;
+@group(0) @binding(8) {{ "@coherent " if coherent and not in_arena }}var<storage, read_write> values: array<vec4<f32>>;
 @group(0) @binding(9) var<storage, read_write> moments: array<vec4<f32>>;
-@group(0) @binding(10) @coherent var<storage, read_write> scratch: array<vec4<f32>>;
+@group(0) @binding(10) {{ "@coherent " if coherent }}var<storage, read_write> scratch: array<vec4<f32>>;
 
 var<workgroup> cursor: Cursor;
+// Only the first invocation counts; the others hear of it through `cursor`.
+var<workgroup> state: State;
 // 1: a parameter or a running statistic is not finite.
 var<workgroup> mark: atomic<u32>;
 {% include "shared/updated_parameter.wgsl" %}
@@ -52,6 +54,9 @@ var<workgroup> mark: atomic<u32>;
 {% include "resident/loss.wgsl" %}
 {% include "resident/backward_input.wgsl" %}
 {% include "resident/backward_weights.wgsl" %}
+{% if direct %}
+{% include "resident/direct.wgsl" %}
+{% endif %}
 
 @compute @workgroup_size({{ THREADS }})
 fn resident(
@@ -63,12 +68,11 @@ fn resident(
     if (!takes_part(slot)) {
         return;
     }
-    let member = members[slot];
-    // Only the first invocation counts; the others hear of it through `cursor`.
-    var state = states[slot];
     if (t == 0u) {
+        own = members[slot];
+        state = states[slot];
         let trains = state.released == 0u && state.diverged == 0u && state.epoch == run.epoch;
-        cursor = cursor_at(member, state);
+        cursor = cursor_at(own, state);
         cursor.rows = select(0u, cursor.rows, trains);
         atomicStore(&mark, 0u);
     }
@@ -81,19 +85,22 @@ fn resident(
     var done = 0u;
     var steps = 0u;
     loop {
-        var step = step_of(slot, member, batch);
+        var step = step_of(slot, own, batch);
+{% if direct %}
+        gather_inputs(step, t);
+{% endif %}
 {% if written %}
 {% for layer in written %}
-        forward({{ loop.index0 }}u, member, step, t);
+        forward({{ loop.index0 }}u, step, t);
 {% endfor %}
 {% else %}
         for (var l = 0u; l <= last; l++) {
-            forward(l, member, step, t);
+            forward(l, step, t);
         }
 {% endif %}
         let loss = loss_and_gradient(layer_of(last), step, t);
         if (t == 0u) {
-            let after = judged(member, state, batch, loss);
+            let after = judged(own, state, batch, loss);
             state = after.state;
             cursor = after.cursor;
         }
@@ -104,18 +111,18 @@ fn resident(
 {% if written %}
 {% for layer in written | reverse %}
 {% if not loop.last %}
-        backward_input({{ loop.revindex0 }}u, member, step, t);
+        backward_input({{ loop.revindex0 }}u, step, t);
 {% endif %}
 {% endfor %}
 {% for layer in written %}
-        backward_weights({{ loop.index0 }}u, member, step, t);
+        backward_weights({{ loop.index0 }}u, step, t);
 {% endfor %}
 {% else %}
         for (var l = last; l > 0u; l--) {
-            backward_input(l, member, step, t);
+            backward_input(l, step, t);
         }
         for (var l = 0u; l <= last; l++) {
-            backward_weights(l, member, step, t);
+            backward_weights(l, step, t);
         }
 {% endif %}
 {% if not in_arena %}
@@ -125,7 +132,7 @@ fn resident(
         done += step.batch.rows;
         steps += 1u;
         if (t == 0u) {
-            cursor = cursor_at(member, state);
+            cursor = cursor_at(own, state);
         }
         batch = workgroupUniformLoad(&cursor);
         if (batch.rows == 0u || done >= run.rows || steps >= run.steps) {
@@ -136,7 +143,7 @@ fn resident(
     let finite = store_weights(slot, epoch_ends, t);
     if (t == 0u) {
         if (epoch_ends) {
-            state = ended_epoch(member, state, finite);
+            state = ended_epoch(own, state, finite);
         }
         states[slot] = state;
     }

@@ -20,11 +20,14 @@
 @group(0) @binding(7) var<storage, read> states: array<State>;
 @group(0) @binding(8) var<storage, read> values: array<vec4<f32>>;
 @group(0) @binding(9) var<storage, read_write> results: array<atomic<u32>>;
-@group(0) @binding(10) @coherent var<storage, read_write> scratch: array<vec4<f32>>;
+@group(0) @binding(10) {{ "@coherent " if coherent }}var<storage, read_write> scratch: array<vec4<f32>>;
 {% if batch_norm %}
 {% include "resident/batch_norm_running.wgsl" %}
 {% endif %}
 {% include "resident/forward.wgsl" %}
+{% if direct %}
+{% include "resident/direct.wgsl" %}
+{% endif %}
 
 const LOSS_ROWS = {{ LOSS_ROWS }}u;
 const NOT_A_NUMBER = 0x7fc00000u;
@@ -95,25 +98,32 @@ fn resident_evaluate(
     if (!takes_part(slot)) {
         return;
     }
-    let member = members[slot];
-    let begin = orders[2u * member.scaling];
-    let until = min(orders[2u * member.scaling + 1u], run.first + run.rows);
+    let scaling_of = members[slot].scaling;
+    let begin = orders[2u * scaling_of];
+    let until = min(orders[2u * scaling_of + 1u], run.first + run.rows);
     if (states[slot].released != 0u || states[slot].diverged != 0u || run.first >= until) {
         return;
     }
+    if (t == 0u) {
+        own = members[slot];
+    }
+    workgroupBarrier();
     load_weights(slot, t);
     let last = layer_count() - 1u;
-    var step = step_of(slot, member, Cursor(0u, 0u, 0u, 0u, 0.0, 0.0, 0.0, 0u));
+    var step = step_of(slot, own, Cursor(0u, 0u, 0u, 0u, 0.0, 0.0, 0.0, 0u));
     for (var first = run.first; first < until; first += step.padded_rows) {
         step.batch.first = begin + first;
         step.batch.rows = min(step.padded_rows, until - first);
+{% if direct %}
+        gather_inputs(step, t);
+{% endif %}
 {% if written %}
 {% for layer in written %}
-        forward({{ loop.index0 }}u, member, step, t);
+        forward({{ loop.index0 }}u, step, t);
 {% endfor %}
 {% else %}
         for (var l = 0u; l <= last; l++) {
-            forward(l, member, step, t);
+            forward(l, step, t);
         }
 {% endif %}
         count(layer_of(last), step, first, t);

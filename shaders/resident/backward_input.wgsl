@@ -1,16 +1,16 @@
 // The gradient behind the layer before, from the gradient behind this one: dz = dropout'(dy W^T) * f'(z),
 // then through the batch norm that may stand between.
 
-fn backward_input(l: u32, member: Member, step: Step, t: u32) {
+fn backward_input(l: u32, step: Step, t: u32) {
     if (layer_of(l).input_stride <= NARROW_4) {
-        backward_input_narrow(l, member, step, t);
+        backward_input_narrow(l, step, t);
     } else {
-        backward_input_wide(l, member, step, t);
+        backward_input_wide(l, step, t);
     }
     storageBarrier();
 {% if batch_norm %}
     if (layer_of(l - 1u).normalized != 0u) {
-        norm_backward(l - 1u, member, step, t);
+        norm_backward(l - 1u, own, step, t);
     }
 {% endif %}
 }
@@ -30,9 +30,11 @@ fn finish_backward_input(
 {% endif %}
     scratch[rows_at(step, before.dy) + at] = activate_backward(dh, h, member.activation);
 }
+{% if not direct %}
 {% for tile in [wide_back, narrow] %}
 
-fn backward_input_{{ tile.name }}(l: u32, member: Member, step: Step, t: u32) {
+fn backward_input_{{ tile.name }}(l: u32, step: Step, t: u32) {
+    let member = own;
     let layer = layer_of(l);
     let before = layer_of(l - 1u);
     let dy = rows_at(step, layer.dy);
@@ -89,3 +91,4 @@ fn backward_input_{{ tile.name }}(l: u32, member: Member, step: Step, t: u32) {
     }
 }
 {% endfor %}
+{% endif %}

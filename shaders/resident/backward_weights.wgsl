@@ -1,12 +1,15 @@
 // Gradients of one layer's weights and biases, and the optimizer's update of them: dW = x^T dy, db = the
 // sum of dy. A tile is of inputs and outputs; the rows of the batch are the inner dimension, ascending.
 
-fn backward_weights(l: u32, member: Member, step: Step, t: u32) {
+fn backward_weights(l: u32, step: Step, t: u32) {
     if (layer_of(l).output_stride <= NARROW_4) {
-        backward_weights_narrow(l, member, step, t);
+        backward_weights_narrow(l, step, t);
     } else {
-        backward_weights_wide(l, member, step, t);
+        backward_weights_wide(l, step, t);
     }
+{% if direct %}
+    backward_biases(l, step, t);
+{% endif %}
 }
 
 // Of four weights, or of four biases, which are the row behind the last input.
@@ -20,9 +23,11 @@ fn update_weight(
     set_weight(at, updated_parameter(
         member, step.batch, moment, layer.weights_stride, weight(at), gradient));
 }
+{% if not direct %}
 {% for tile in [wide_weights, narrow_weights] %}
 
-fn backward_weights_{{ tile.name }}(l: u32, member: Member, step: Step, t: u32) {
+fn backward_weights_{{ tile.name }}(l: u32, step: Step, t: u32) {
+    let member = own;
     let layer = layer_of(l);
     let dy = rows_at(step, layer.dy);
     let lane = t % {{ tile.lanes }}u;
@@ -78,3 +83,4 @@ fn backward_weights_{{ tile.name }}(l: u32, member: Member, step: Step, t: u32) 
     }
 }
 {% endfor %}
+{% endif %}

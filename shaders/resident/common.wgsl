@@ -40,6 +40,7 @@ struct ResidentLayer {
     dy: u32,                   // gradient of the outputs in the scratch; for the last layer the same as `h`
     z: u32,                    // outputs before batch norm, in the scratch
     statistics: u32,           // of the batch norm, in the member's part beside its rows
+    x: u32,                    // inputs in the scratch; those of the first layer only where nothing is staged
 }
 
 @group(0) @binding(0) var<uniform> run: Run;
@@ -67,7 +68,8 @@ fn layer_of(l: u32) -> ResidentLayer {
             {{ layer.bias }}u, {{ layer.hidden }}u, {{ layer.normalized }}u,
             stored.weights, {{ layer.weights_stride }}u, stored.moments,
             stored.scale, stored.running, stored.scale_moments,
-            {{ layer.in_arena }}u, {{ layer.h }}u, {{ layer.dy }}u, {{ layer.z }}u, {{ layer.statistics }}u);
+            {{ layer.in_arena }}u, {{ layer.h }}u, {{ layer.dy }}u, {{ layer.z }}u, {{ layer.statistics }}u,
+            {{ layer.x }}u);
     }
 {% endfor %}
     return stored;
@@ -84,6 +86,10 @@ fn layer_of(l: u32) -> ResidentLayer {
 
 const THREADS = {{ THREADS }}u;
 var<workgroup> arena: array<vec4<f32>, {{ ARENA }}>;
+
+// The workgroup's member: in its memory, since a GPU would keep what all steps need in registers, of which each
+// invocation would have a copy.
+var<workgroup> own: Member;
 
 // What the functions of a step have in common.
 struct Step {

@@ -1,15 +1,15 @@
 // The forward pass of one layer, over all rows of the batch.
 
-fn forward(l: u32, member: Member, step: Step, t: u32) {
+fn forward(l: u32, step: Step, t: u32) {
     if (layer_of(l).output_stride <= NARROW_4) {
-        forward_narrow(l, member, step, t);
+        forward_narrow(l, step, t);
     } else {
-        forward_wide(l, member, step, t);
+        forward_wide(l, step, t);
     }
     storageBarrier();
 {% if batch_norm and not evaluates %}
     if (layer_of(l).normalized != 0u) {
-        norm_forward(l, member, step, t);
+        norm_forward(l, own, step, t);
     }
 {% endif %}
 }
@@ -55,9 +55,11 @@ fn finish_hidden(
     let columns = 4u * column_4 + vec4<u32>(0u, 1u, 2u, 3u);
     return select(h, vec4<f32>(0.0), columns >= vec4<u32>(layer.outputs));
 }
+{% if not direct %}
 {% for tile in [wide, narrow] %}
 
-fn forward_{{ tile.name }}(l: u32, member: Member, step: Step, t: u32) {
+fn forward_{{ tile.name }}(l: u32, step: Step, t: u32) {
+    let member = own;
     let layer = layer_of(l);
     let lane = t % {{ tile.lanes }}u;
     let first_row = t / {{ tile.lanes }}u * {{ tile.thread_rows }}u;
@@ -112,3 +114,4 @@ fn forward_{{ tile.name }}(l: u32, member: Member, step: Step, t: u32) {
     }
 }
 {% endfor %}
+{% endif %}

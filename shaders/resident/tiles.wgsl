@@ -8,12 +8,14 @@
 //
 // resident/begin_tile.wgsl and resident/end_tile.wgsl are the first and the last lines of every tile.
 
+{% if not direct %}
 // vec4s of the inner dimension that are staged at once.
 const INNER_4 = {{ INNER_4 }}u;
 // Rows are one vec4 longer, so that neighbouring rows lie in other banks.
 const STAGED_STRIDE = {{ INNER_4 + 1 }}u;
 // Rows of a batch that are staged at once for gradients of weights.
 const CHUNK_ROWS = {{ CHUNK_ROWS }}u;
+{% endif %}
 const NARROW_4 = 4u;
 
 fn feature(at: u32) -> vec4<f32> {
@@ -27,6 +29,7 @@ fn feature(at: u32) -> vec4<f32> {
 {% endif %}
 }
 
+{% if not direct %}
 // Rows `row` to `row + rows` of a layer's inputs, vec4s `first` to `first + width` of each, to
 // arena[to + r * stride + c]. What lies outside the batch or the inputs is 0. `width` is a power of 2.
 fn stage_inputs(
@@ -76,3 +79,4 @@ fn stage_rows(
         }
     }
 }
+{% endif %}

@@ -74,6 +74,7 @@ fn set_weight(at: u32, value: vec4<f32>) {
 
 fn load_weights(slot: u32, t: u32) {}
 
+{% if not direct %}
 // The weights of inputs `k` to `k + rows` to vec4s `first` to `first + width` of the outputs, to
 // arena[to + (r / 4) * block + (r % 4) * width + c]. What lies outside the layer is 0. `width` is a
 // power of 2.
@@ -92,6 +93,7 @@ fn stage_weights(
         }
     }
 }
+{% endif %}
 {% endif %}
 {% if not evaluates %}
 

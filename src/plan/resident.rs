@@ -17,6 +17,8 @@ pub struct ScratchLayer {
     pub z: u64,
     /// Statistics and sums of the batch norm, in the part beside the rows.
     pub statistics: u64,
+    /// Inputs: the outputs of the layer before, or the rows of the batch, where nothing is staged.
+    pub x: u64,
 }
 
 /// The scratch of a member: regions of `[rows][units]`, then what does not grow with the rows.
@@ -54,8 +56,12 @@ impl ScratchLayout {
                 place.statistics = layout.member_stride;
                 layout.member_stride += NORM_ROWS * stride;
             }
+            if let Some(before) = layout.layers.last() {
+                place.x = before.h;
+            }
             layout.layers.push(place);
         }
+        layout.layers[0].x = layout.take_rows(vec4s(shape.inputs()));
         layout
     }
 
@@ -98,20 +104,21 @@ mod tests {
     #[test]
     fn the_scratch_of_two_hidden_layers() {
         let layout = ScratchLayout::new(&Shape::new(9, &[20, 7], 3).with_batch_norm(true));
-        let layer = |h, dy, z, statistics| ScratchLayer {
+        let layer = |x, h, dy, z, statistics| ScratchLayer {
             h,
             dy,
             z,
             statistics,
+            x,
         };
         let expected = [
-            layer(0, 5, 10, 0),
-            layer(15, 17, 19, 40),
-            layer(21, 21, 0, 0),
+            layer(22, 0, 5, 10, 0),
+            layer(0, 15, 17, 19, 40),
+            layer(15, 21, 21, 0, 0),
         ];
         assert_eq!(layout.layers, expected);
-        assert_eq!((layout.row_stride, layout.member_stride), (22, 56));
-        assert_eq!(layout.bytes(32), 16 * (32 * 22 + 56));
+        assert_eq!((layout.row_stride, layout.member_stride), (25, 56));
+        assert_eq!(layout.bytes(32), 16 * (32 * 25 + 56));
     }
 
     #[test]

@@ -28,6 +28,9 @@ const COMPUTE_FEATURES: [wgpu::Features; 12] = [
     wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX,
 ];
 
+/// PCI's number of the vendor.
+const NVIDIA: u32 = 0x10de;
+
 /// The most storage buffers that a kernel may bind.
 pub(super) const STORAGE_BUFFERS: u32 = 10;
 /// The most invocations that a workgroup of a kernel may have.
@@ -262,6 +265,13 @@ impl GpuAdapter {
     pub fn has_coherent_buffers(&self) -> bool {
         let coherent = wgpu::Features::MEMORY_DECORATION_COHERENT;
         self.features().contains(coherent)
+    }
+
+    /// Whether barriers of a workgroup order what its invocations write to plain buffers, as WGSL says that they do.
+    /// naga's SPIR-V does not say so unless a buffer is marked coherent, which sends every access past the
+    /// nearest cache. On NVIDIA's GPUs a workgroup is on one multiprocessor, whose cache all of it shares.
+    pub fn orders_plain_buffers(&self) -> bool {
+        self.info.vendor == NVIDIA && self.info.backend == Backend::Vulkan
     }
 
     /// Why nothing can be trained here, if so: the first limit that is too small.

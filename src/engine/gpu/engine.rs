@@ -451,10 +451,11 @@ impl Engine for GpuEngine {
     }
 }
 
-/// Whether a study's only shape is written into the resident kernels: on software adapters, if it has no more
-/// than one hidden layer, since every layer has code of its own then.
+/// Whether a study's only shape is written into the resident kernels: on the kinds of adapters where that was
+/// seen to be faster, if it has no more than one hidden layer, since every layer has code of its own then.
 fn is_written(gpu: &GpuDevice, only: &Shape) -> bool {
-    gpu.kind == AdapterKind::Software && only.layers().len() <= 2
+    let measured = matches!(gpu.kind, AdapterKind::Software | AdapterKind::Discrete);
+    measured && only.layers().len() <= 2
 }
 
 /// How the features of a wave's data are stored.

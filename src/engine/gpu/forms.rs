@@ -179,16 +179,23 @@ fn hardware_layered(kind: AdapterKind) -> Vec<Form> {
 }
 
 fn hardware_resident(kind: AdapterKind) -> Vec<Form> {
-    resident(
-        kind,
-        &[
-            (64, 4, 1, 16, 16),
-            (128, 4, 1, 16, 16),
-            (128, 8, 1, 16, 16),
-            (256, 4, 1, 16, 16),
-            (64, 8, 2, 16, 8),
-        ],
-    )
+    let others = [
+        (128, 4, 1, 16, 0),
+        (128, 8, 1, 16, 0),
+        (64, 8, 1, 16, 0),
+        (256, 4, 1, 16, 0),
+        (256, 4, 1, 16, 16),
+        (64, 8, 1, 16, 16),
+        (64, 4, 1, 16, 4),
+    ];
+    let mut forms = resident(kind, &others);
+    let first = forms[0];
+    let mut number = 0;
+    forms.retain(|&form| {
+        number += 1;
+        number == 1 || form != first
+    });
+    forms
 }
 
 /// The engine of a form, by the form's name.

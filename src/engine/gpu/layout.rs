@@ -220,6 +220,8 @@ pub struct ResidentLayer {
     pub z: u32,
     /// Of the batch norm, in a member's part of the scratch beside its rows.
     pub statistics: u32,
+    /// Inputs in the scratch.
+    pub x: u32,
 }
 
 impl ResidentLayer {
@@ -249,6 +251,7 @@ impl ResidentLayer {
                 dy: place(at.dy),
                 z: place(at.z),
                 statistics: place(at.statistics),
+                x: place(at.x),
                 ..Self::default()
             }
         };

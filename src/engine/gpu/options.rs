@@ -34,7 +34,7 @@ impl Options {
             columns,
             thread_rows,
         };
-        // By `benches/gpu_tiles.rs` on llvmpipe; for hardware by what recurs elsewhere.
+        // By `benches/gpu_tiles.rs` on llvmpipe and an NVIDIA H200; for other hardware by what recurs elsewhere.
         let (rows, weights) = (tile(32, 64, 8), tile(64, 64, 8));
         let narrow_thread_rows = match kind {
             AdapterKind::Software => 8,
@@ -51,12 +51,14 @@ impl Options {
             engine: EngineKind::Auto,
             resident: match kind {
                 AdapterKind::Software => resident(8, 16, 4, 16, 8),
+                AdapterKind::Discrete => resident(256, 4, 1, 16, 0),
                 _ => resident(64, 8, 1, 16, 16),
             },
-            roomy: Some(match kind {
-                AdapterKind::Software => resident(8, 8, 4, 8, 8),
-                _ => resident(64, 4, 1, 16, 16),
-            }),
+            roomy: match kind {
+                AdapterKind::Software => Some(resident(8, 8, 4, 8, 8)),
+                AdapterKind::Discrete => None,
+                _ => Some(resident(64, 4, 1, 16, 16)),
+            },
             weights_in_storage: false,
             most_bytes: None,
         }

@@ -141,6 +141,7 @@ templates![
     "resident/begin_tile.wgsl",
     "resident/common.wgsl",
     "resident/end_tile.wgsl",
+    "resident/direct.wgsl",
     "resident/forward.wgsl",
     "resident/loss.wgsl",
     "resident/tiles.wgsl",
@@ -251,6 +252,11 @@ impl Needs {
             dropout: false,
             ..self
         }
+    }
+
+    /// Whether the code that it takes is long.
+    fn is_much(self) -> bool {
+        self.dropout || self.optimizers.count_ones() > 1
     }
 
     /// Whether a kernel for `self` does for members that need `other`.

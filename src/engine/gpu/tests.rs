@@ -63,10 +63,22 @@ fn resident(weights_in_storage: bool) -> Options {
     }
 }
 
+/// Nothing is staged.
+fn direct() -> Options {
+    Options {
+        resident: ResidentTiles {
+            inner_4: 0,
+            ..SMALL_TILES
+        },
+        ..resident(false)
+    }
+}
+
 /// Each engine in each of its forms.
-fn engines() -> [(&'static str, Options); 3] {
+fn engines() -> [(&'static str, Options); 4] {
     [
         ("layered", options()),
+        ("resident, nothing staged", direct()),
         ("resident", resident(false)),
         ("resident, weights in storage", resident(true)),
     ]

@@ -42,6 +42,9 @@ impl Choice<'_> {
                 let Options {
                     resident, roomy, ..
                 } = *self.options;
+                if resident.is_direct() {
+                    return MOST_DIRECT_BYTES;
+                }
                 let rooms = [Some(resident), roomy].into_iter().flatten();
                 let most = rooms.map(|tiles| self.arena_room(tiles)).max();
                 16 * u64::from(most.unwrap_or(0))
@@ -60,7 +63,7 @@ impl Choice<'_> {
     pub fn of_wave(self, wave: &WaveSetup<'_>, source: Source) -> Option<ResidentForm> {
         let sizes = wave.members.iter().map(|m| m.hyperparameters.batch_size);
         let sizes: BTreeSet<usize> = sizes.collect();
-        self.of_batches(wave.shape, &sizes, source, self.needs(wave))
+        self.of_batches(wave.shape, &sizes, source, Self::needs(wave))
     }
 
     /// The same for members of a shape with batches of these sizes.
@@ -77,6 +80,7 @@ impl Choice<'_> {
             source,
             arena: self.arena(shape, tiles),
             needs,
+            coherent: !self.gpu.adapter.orders_plain_buffers(),
         };
         let largest = sizes.last().copied().unwrap_or(1);
         let most_steps = self.most_steps(Iterations::new(variant, shape, largest));
@@ -151,14 +155,16 @@ impl Choice<'_> {
     /// `vec4`s of a shape's weights in the arena, where these tiles leave them room there.
     fn in_arena(self, shape: &Shape, tiles: ResidentTiles) -> Option<u32> {
         let needed = u32::try_from(arena_layout(shape).1).ok()?;
-        let fits = needed <= self.arena_room(tiles) && !self.options.weights_in_storage;
+        let stays = tiles.is_direct() || self.options.weights_in_storage;
+        let fits = needed <= self.arena_room(tiles) && !stays;
         fits.then_some(needed)
     }
 
     /// How results of networks of this shape are cut.
     pub fn tiles(self, shape: &Shape) -> ResidentTiles {
         let usual = self.options.resident;
-        let roomy = self.options.roomy.filter(|&roomy| {
+        let roomy = self.options.roomy.filter(|_| !usual.is_direct());
+        let roomy = roomy.filter(|&roomy| {
             let fits = |tiles| self.in_arena(shape, tiles).is_some();
             !fits(usual) && fits(roomy)
         });
@@ -178,14 +184,10 @@ impl Choice<'_> {
         Some(needed.next_multiple_of(step).min(room))
     }
 
-    /// What a wave's kernel is compiled for. Software adapters execute what their branches leave out, and
-    /// translate an expression alike wherever it stands. A GPU branches, and its compiler might draw
-    /// operations together in one kernel and not in another: there all members have the same kernel, so
-    /// that no member's bits depend on its neighbours.
-    fn needs(self, wave: &WaveSetup<'_>) -> Needs {
-        if self.gpu.kind != AdapterKind::Software {
-            return Needs::ALL;
-        }
+    /// What a wave's kernel is compiled for. Software adapters execute what their branches leave out, and a GPU
+    /// executes out of an instruction cache: with all optimizers compiled in, an H200 trained at a quarter of the
+    /// rate. No bits depend on it: shaders leave a driver nothing to draw together.
+    fn needs(wave: &WaveSetup<'_>) -> Needs {
         let data = |hyperparameters| MemberData::new(hyperparameters, [0; 2]);
         let members = wave.members.iter().map(|m| data(&m.hyperparameters));
         Needs::of(members, wave.shape.batch_norm())
@@ -214,6 +216,10 @@ impl Choice<'_> {
         rows / BLOCK_ROWS * BLOCK_ROWS
     }
 }
+
+/// Parameters of a network that a workgroup trains faster than the layered engine does, in bytes, where operands
+/// are read where they lie.
+const MOST_DIRECT_BYTES: u64 = 56 << 10;
 
 /// Parameters of a network that one workgroup can sensibly train from storage, in bytes.
 const MOST_RESIDENT_BYTES: u64 = 1 << 20;

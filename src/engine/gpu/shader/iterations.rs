@@ -19,7 +19,7 @@ impl Iterations {
     /// Of members of this shape with batches of up to so many rows.
     pub fn new(variant: ResidentVariant, shape: &Shape, batch: usize) -> Self {
         let counter = Counter::new(variant, batch);
-        let mut step = counter.loss(shape.outputs());
+        let mut step = counter.loss(shape.outputs()) + counter.gather(shape.inputs());
         // The loops over layers: forward, and twice backward.
         let mut layers = Trips::default();
         let mut dispatch = Trips::default();
@@ -52,6 +52,7 @@ impl Iterations {
         }
         let count = shape.layers().len() as u64;
         let step = counter.loss(shape.outputs())
+            + counter.gather(shape.inputs())
             + layers
             + looped(count, Trips::default())
             + layers.last_rounds();
@@ -138,6 +139,23 @@ impl Counter {
         self.product(inner, columns, self.tiles.wide_back())
     }
 
+    /// The rows of the batch, where nothing is staged.
+    fn gather(self, columns: usize) -> Trips {
+        if !self.tiles.is_direct() {
+            return Trips::default();
+        }
+        let vec4s = self.rows * columns.div_ceil(4) as u64;
+        straight(vec4s.div_ceil(self.tiles.threads.into()))
+    }
+
+    /// Tiles of a result of so many rows and `vec4`s of columns, with a loop of so many iterations each; the
+    /// other width of tiles is masked.
+    fn direct(self, rows: u64, columns: u64, tile: Product, inner: u64) -> Trips {
+        let cut = straight(inner) + straight(tile.held().into());
+        let columns = looped(columns.div_ceil(tile.columns_4.into()), cut);
+        self.and_the_other_width(looped(rows.div_ceil(tile.rows.into()), columns))
+    }
+
     /// To stage so many rows of so many `vec4`s, from the dataset or from the scratch.
     fn stage(self, rows: u32, width: u32) -> Trips {
         let side_by_side = width.min(self.tiles.threads);
@@ -156,6 +174,9 @@ impl Counter {
         } else {
             wide
         };
+        if tiles.is_direct() {
+            return self.direct(self.rows, columns, tile, inner);
+        }
         let mut chunk = self.stage(tile.rows, tiles.inner_4) + straight(tiles.inner_4.into());
         if !self.in_arena {
             let forward = self.stage(4 * tiles.inner_4, tile.columns_4);
@@ -189,6 +210,11 @@ impl Counter {
         } else {
             self.tiles.wide()
         };
+        if self.tiles.is_direct() {
+            let columns = outputs.div_ceil(self.tiles.threads.into());
+            let biases = looped(columns, straight(self.rows));
+            return self.direct(4 * inputs, outputs, tile, self.rows) + biases;
+        }
         let staged = self.stage(CHUNK_ROWS, tile.rows / 4) + self.stage(CHUNK_ROWS, tile.columns_4);
         let chunk = staged + straight(CHUNK_ROWS.into());
         // The biases are a row more.

@@ -18,7 +18,8 @@ pub struct ResidentTiles {
     pub thread_columns_4: u32,
     /// `vec4`s of columns of a tile; a power of 2.
     pub columns_4: u32,
-    /// `vec4`s of the inner dimension that are staged at once; a power of 2.
+    /// `vec4`s of the inner dimension that are staged at once; a power of 2. 0: nothing is staged, operands
+    /// are read where they lie.
     pub inner_4: u32,
 }
 
@@ -26,6 +27,8 @@ pub struct ResidentTiles {
 pub(super) const CHUNK_ROWS: u32 = 16;
 /// `vec4`s of the inner dimension that are staged at once where weights are staged too.
 const STORAGE_INNER_4: u32 = 4;
+/// `vec4`s of an invocation up to which what follows a product is written once for each, where nothing is staged.
+const MOST_UNROLLED: u32 = 4;
 /// `vec4`s of columns of a narrow tile.
 pub(super) const NARROW_4: u32 = 4;
 
@@ -40,6 +43,8 @@ pub struct ResidentVariant {
     pub arena: Option<u32>,
     /// What it is compiled for.
     pub needs: Needs,
+    /// Buffers through which invocations exchange values are marked coherent.
+    pub coherent: bool,
 }
 
 /// The kernels of the resident engine.
@@ -99,6 +104,11 @@ impl Product {
         }
     }
 
+    /// `vec4`s that an invocation holds.
+    pub(super) fn held(self) -> u32 {
+        self.thread_rows * self.thread_columns_4
+    }
+
     fn values(self) -> Value {
         context! {
             name => self.name,
@@ -113,6 +123,11 @@ impl Product {
 }
 
 impl ResidentTiles {
+    /// Whether nothing is staged.
+    pub fn is_direct(self) -> bool {
+        self.inner_4 == 0
+    }
+
     pub(super) fn wide(self) -> Product {
         Product::new(
             "wide",
@@ -174,13 +189,16 @@ impl ResidentTiles {
     pub fn name(self) -> String {
         let wide = self.wide();
         format!(
-            "{}: {}x{} by {}x{}, inner {}",
+            "{}: {}x{} by {}x{}, {}",
             self.threads,
             wide.rows,
             4 * wide.columns_4,
             wide.thread_rows,
             4 * wide.thread_columns_4,
-            4 * self.inner_4,
+            match self.inner_4 {
+                0 => "direct".to_owned(),
+                inner_4 => format!("inner {}", 4 * inner_4),
+            },
         )
     }
 
@@ -205,12 +223,13 @@ fn layer_values(layer: ResidentLayer) -> Value {
         dy => layer.dy,
         z => layer.z,
         statistics => layer.statistics,
+        x => layer.x,
     }
 }
 
-/// Bytes of the workgroup's memory beside the arena: cursor, mark, losses of rows and of blocks.
+/// Bytes of the workgroup's memory beside the arena: cursor, member, state, mark, losses of rows and of blocks.
 fn bytes_beside(tiles: ResidentTiles) -> u32 {
-    32 + 4 + 4 * tiles.losses() + tiles.losses() / 4
+    32 + 80 + 48 + 4 + 4 * tiles.losses() + tiles.losses() / 4
 }
 
 /// Bytes that drivers may lose to aligning these.
@@ -229,6 +248,14 @@ impl ResidentVariant {
     }
 
     fn arena_vec4s(self) -> u32 {
+        if self.tiles.is_direct() {
+            // What batch norm exchanges.
+            return if self.needs.batch_norm {
+                2 * self.tiles.threads
+            } else {
+                1
+            };
+        }
         self.cut().staged(self.arena.is_some()) + self.arena.unwrap_or(0)
     }
 
@@ -242,6 +269,11 @@ impl ResidentVariant {
             inner_4,
             ..self.tiles
         }
+    }
+
+    /// Whether what follows a product is there once for all values of an invocation, and not for each.
+    fn is_looped(self) -> bool {
+        self.tiles.wide().held() > MOST_UNROLLED || self.needs.is_much()
     }
 
     /// The same for one of the kernels: what it has no use for is not compiled in.
@@ -279,6 +311,9 @@ impl ResidentVariant {
             LOSS_ROWS => tiles.losses(),
             GROUP_COLUMNS => tiles.threads.min(8),
             in_arena => self.arena.is_some(),
+            direct => tiles.is_direct(),
+            looped => self.is_looped(),
+            coherent => self.coherent,
             source => self.source.name(),
             wide => tiles.wide().values(),
             wide_back => tiles.wide_back().values(),
@@ -301,6 +336,7 @@ impl ResidentVariant {
                         source,
                         arena,
                         needs: Needs::ALL,
+                        coherent: true,
                     };
                     for (written, suffix) in [(None, ""), (Some(&written), "-written")] {
                         texts.extend(ResidentKernel::ALL.map(|kernel| Rendered {

@@ -104,6 +104,7 @@ fn bytes_of_a_workgroup_are_those_that_are_counted() {
                 source: Source::FeaturesF32,
                 arena,
                 needs: Needs::ALL,
+                coherent: true,
             };
             let [train, evaluate] = ResidentKernel::ALL.map(|kernel| {
                 let text = variant.render(kernel, None);
@@ -154,7 +155,7 @@ fn rust_structs() -> BTreeMap<&'static str, Fields> {
         "unused_0" => unused + 0, "unused_1" => unused + 1);
     let resident_layer = fields!(ResidentLayer: inputs, outputs, input_stride, output_stride, bias,
         hidden, normalized, weights, weights_stride, moments, scale, running, scale_moments, in_arena,
-        h, dy, z, statistics);
+        h, dy, z, statistics, x);
     let chains = fields!(Chains: iterations, factor, addend, unused);
     BTreeMap::from([
         ("Chains", chains),

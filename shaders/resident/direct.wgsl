@@ -1,0 +1,211 @@
+// Products whose operands are read where they lie. Nothing is staged: on a GPU that keeps what a workgroup
+// works on in a cache as near as the workgroup's memory, that memory would only bound how many members a
+// multiprocessor trains at once.
+//
+// Results are cut as resident/tiles.wgsl says. Rows behind the batch and columns behind the last are read as the
+// last ones, and their results are not used. What follows a product is written out for each value of an
+// invocation where that is little{{ "; here it is there once" if looped }}: a GPU executes out of an instruction cache (32 KiB on NVIDIA's
+// Hopper), and where a step did not fit there, with all optimizers written out, it took four times as long.
+
+// The rows of the batch, scaled, in the scratch: both products of the first layer read them there.
+fn gather_inputs(step: Step, t: u32) {
+    let layer = layer_of(0u);
+    let stride = layer.input_stride;
+    let to = rows_at(step, layer.x);
+    for (var i = t; i < step.batch.rows * stride; i += THREADS) {
+        let c = i % stride;
+        let of_fold = 2u * own.scaling * stride + c;
+        let at = orders[step.batch.first + i / stride] * stride + c;
+        scratch[to + i] = (feature(at) - scaling[of_fold]) * scaling[of_fold + stride];
+    }
+    storageBarrier();
+}
+
+// The weights of input k, from `at` on for input 0; 0 behind the last input.
+fn weight_of_input(layer: ResidentLayer, at: u32, k: u32) -> vec4<f32> {
+    let w = weight(at + min(k, layer.inputs - 1u) * layer.output_stride);
+    return select(vec4<f32>(0.0), w, k < layer.inputs);
+}
+{% macro four_inputs(tile, guarded) %}
+{% for i in range(tile.thread_rows) %}
+                let x_{{ i }} = scratch[row_{{ i }} + c];
+{% endfor %}
+{% for j in range(4) %}
+{% for q in range(tile.thread_columns_4) %}
+{% if guarded %}
+                let w_{{ j }}_{{ q }} = weight_of_input(layer, weights_{{ q }}, 4u * c + {{ j }}u);
+{% else %}
+                let w_{{ j }}_{{ q }} = weight(weights_{{ q }} + (4u * c + {{ j }}u) * layer.output_stride);
+{% endif %}
+{% for i in range(tile.thread_rows) %}
+                acc_{{ i }}_{{ q }} = fma(vec4<f32>(x_{{ i }}.{{ "xyzw"[j] }}), w_{{ j }}_{{ q }}, acc_{{ i }}_{{ q }});
+{% endfor %}
+{% endfor %}
+{% endfor %}
+{% endmacro %}
+{% macro each_result(tile, rows, columns) %}
+            // The results that count: so many rows, and columns that there are.
+            let count = min({{ tile.thread_rows }}u, {{ rows }});
+{% if looped %}
+            var results = array<vec4<f32>, {{ tile.thread_rows * tile.thread_columns_4 }}>(
+{% for i in range(tile.thread_rows) %}
+                {% for q in range(tile.thread_columns_4) %}acc_{{ i }}_{{ q }}, {% endfor %}
+
+{% endfor %}
+            );
+            for (var n = 0u; n < count * {{ tile.thread_columns_4 }}u; n++) {
+                let i = n / {{ tile.thread_columns_4 }}u;
+                let at_column = column + n % {{ tile.thread_columns_4 }}u * {{ tile.lanes }}u;
+                if (at_column < {{ columns }}) {
+{{ caller("i", "at_column", "results[n]") }}                }
+            }
+{% else %}
+{% for q in range(tile.thread_columns_4) %}
+            if (column_{{ q }} < {{ columns }}) {
+{% for i in range(tile.thread_rows) %}
+                if ({{ i }}u < count) {
+{{ caller(i ~ "u", "column_" ~ q, "acc_" ~ i ~ "_" ~ q) }}                }
+{% endfor %}
+            }
+{% endfor %}
+{% endif %}
+{% endmacro %}
+{% for tile in [wide, narrow] %}
+
+fn forward_{{ tile.name }}(l: u32, step: Step, t: u32) {
+    let member = own;
+    let layer = layer_of(l);
+    let x = rows_at(step, layer.x);
+    let lane = t % {{ tile.lanes }}u;
+    for (var row = t / {{ tile.lanes }}u * {{ tile.thread_rows }}u; row < step.batch.rows; row += {{ tile.rows }}u) {
+{% for i in range(tile.thread_rows) %}
+        let row_{{ i }} = x + min(row + {{ i }}u, step.batch.rows - 1u) * layer.input_stride;
+{% endfor %}
+        for (var column = lane; column < layer.output_stride; column += {{ tile.columns_4 }}u) {
+{% for q in range(tile.thread_columns_4) %}
+            let column_{{ q }} = column + {{ q * tile.lanes }}u;
+            let weights_{{ q }} = weight_at(layer, step.slot, 0u, min(column_{{ q }}, layer.output_stride - 1u));
+{% for i in range(tile.thread_rows) %}
+            var acc_{{ i }}_{{ q }} = vec4<f32>(0.0);
+{% endfor %}
+{% endfor %}
+            let whole = layer.inputs / 4u;
+            for (var c = 0u; c < whole; c++) {
+{{ four_inputs(tile, false) }}            }
+            if (whole < layer.input_stride) {
+                let c = whole;
+{{ four_inputs(tile, true) }}            }
+{% call(i, at_column, value) each_result(tile, "step.batch.rows - row", "layer.output_stride") %}
+                    finish_forward(layer, l, member, step, row + {{ i }}, {{ at_column }}, {{ value }});
+{% endcall %}
+        }
+    }
+}
+{% endfor %}
+{% if not evaluates %}
+{% for tile in [wide_back, narrow] %}
+
+fn backward_input_{{ tile.name }}(l: u32, step: Step, t: u32) {
+    let member = own;
+    let layer = layer_of(l);
+    let before = layer_of(l - 1u);
+    let dy = rows_at(step, layer.dy);
+    let lane = t % {{ tile.lanes }}u;
+    for (var row = t / {{ tile.lanes }}u * {{ tile.thread_rows }}u; row < step.batch.rows; row += {{ tile.rows }}u) {
+{% for i in range(tile.thread_rows) %}
+        let row_{{ i }} = dy + min(row + {{ i }}u, step.batch.rows - 1u) * layer.output_stride;
+{% endfor %}
+        for (var column = lane; column < layer.input_stride; column += {{ tile.columns_4 }}u) {
+{% for q in range(tile.thread_columns_4) %}
+            let column_{{ q }} = column + {{ q * tile.lanes }}u;
+{% for j in range(4) %}
+            let weights_{{ q }}_{{ j }} = weight_at(
+                layer, step.slot, min(4u * column_{{ q }} + {{ j }}u, layer.inputs - 1u), 0u);
+{% endfor %}
+{% for i in range(tile.thread_rows) %}
+            var acc_{{ i }}_{{ q }} = vec4<f32>(0.0);
+{% endfor %}
+{% endfor %}
+            for (var c = 0u; c < layer.output_stride; c++) {
+{% for i in range(tile.thread_rows) %}
+                let d_{{ i }} = scratch[row_{{ i }} + c];
+{% endfor %}
+{% for q in range(tile.thread_columns_4) %}
+{% for j in range(4) %}
+                let w_{{ q }}_{{ j }} = weight(weights_{{ q }}_{{ j }} + c);
+{% endfor %}
+{% for part in "xyzw" %}
+                let v_{{ q }}_{{ part }} = vec4<f32>(w_{{ q }}_0.{{ part }}, w_{{ q }}_1.{{ part }}, w_{{ q }}_2.{{ part }}, w_{{ q }}_3.{{ part }});
+{% for i in range(tile.thread_rows) %}
+                acc_{{ i }}_{{ q }} = fma(vec4<f32>(d_{{ i }}.{{ part }}), v_{{ q }}_{{ part }}, acc_{{ i }}_{{ q }});
+{% endfor %}
+{% endfor %}
+{% endfor %}
+            }
+{% call(i, at_column, value) each_result(tile, "step.batch.rows - row", "layer.input_stride") %}
+                    let inputs = 4u * {{ at_column }} + vec4<u32>(0u, 1u, 2u, 3u);
+                    let product = select({{ value }}, vec4<f32>(0.0), inputs >= vec4<u32>(layer.inputs));
+                    finish_backward_input(before, l, member, step, row + {{ i }}, {{ at_column }}, product);
+{% endcall %}
+        }
+    }
+}
+{% endfor %}
+{% for tile in [wide_weights, narrow_weights] %}
+
+fn backward_weights_{{ tile.name }}(l: u32, step: Step, t: u32) {
+    let member = own;
+    let layer = layer_of(l);
+    let x = rows_at(step, layer.x);
+    let dy = rows_at(step, layer.dy);
+    let lane = t % {{ tile.lanes }}u;
+    let first = t / {{ tile.lanes }}u * {{ tile.thread_rows // 4 }}u;
+    for (var input = first; input < layer.input_stride; input += {{ tile.rows // 4 }}u) {
+{% for p in range(tile.thread_rows // 4) %}
+        let inputs_{{ p }} = x + min(input + {{ p }}u, layer.input_stride - 1u);
+{% endfor %}
+        for (var column = lane; column < layer.output_stride; column += {{ tile.columns_4 }}u) {
+{% for q in range(tile.thread_columns_4) %}
+            let column_{{ q }} = column + {{ q * tile.lanes }}u;
+            let gradients_{{ q }} = dy + min(column_{{ q }}, layer.output_stride - 1u);
+{% for i in range(tile.thread_rows) %}
+            var acc_{{ i }}_{{ q }} = vec4<f32>(0.0);
+{% endfor %}
+{% endfor %}
+            for (var r = 0u; r < step.batch.rows; r++) {
+{% for p in range(tile.thread_rows // 4) %}
+                let x_{{ p }} = scratch[inputs_{{ p }} + r * layer.input_stride];
+{% endfor %}
+{% for q in range(tile.thread_columns_4) %}
+                let d_{{ q }} = scratch[gradients_{{ q }} + r * layer.output_stride];
+{% for p in range(tile.thread_rows // 4) %}
+{% for part in "xyzw" %}
+                acc_{{ 4 * p + loop.index0 }}_{{ q }} = fma(vec4<f32>(x_{{ p }}.{{ part }}), d_{{ q }}, acc_{{ 4 * p + loop.index0 }}_{{ q }});
+{% endfor %}
+{% endfor %}
+{% endfor %}
+            }
+{% call(i, at_column, value) each_result(tile, "layer.inputs - 4u * input", "layer.output_stride") %}
+                    update_weight(layer, member, step, 4u * input + {{ i }}, {{ at_column }}, {{ value }});
+{% endcall %}
+        }
+    }
+}
+{% endfor %}
+
+fn backward_biases(l: u32, step: Step, t: u32) {
+    let member = own;
+    let layer = layer_of(l);
+    if (layer.bias == 0u) {
+        return;
+    }
+    for (var column = t; column < layer.output_stride; column += THREADS) {
+        let dy = rows_at(step, layer.dy) + column;
+        var bias = vec4<f32>(0.0);
+        for (var r = 0u; r < step.batch.rows; r++) {
+            bias += scratch[dy + r * layer.output_stride];
+        }
+        update_weight(layer, member, step, layer.inputs, column, bias);
+    }
+}
+{% endif %}
