@@ -14,7 +14,7 @@ use std::time::Instant;
 
 use regatta::data::{DataConfig, FeatureValues, Features, load, split};
 use regatta::engine::gpu::{
-    AdapterKind, EngineKind, GpuAdapter, GpuEngine, Options, ResidentTiles, TileShape, Tiles,
+    AdapterKind, EngineKind, Form, GpuAdapter, GpuEngine, Options, ResidentTiles, TileShape, Tiles,
     enumerate,
 };
 use regatta::engine::{Engine, TrainingData, WaveSetup};
@@ -37,7 +37,7 @@ const ROW_TILES: [(u32, u32, u32); 10] = [
     (64, 128, 8),
 ];
 /// (invocations, rows an invocation, vec4s of columns an invocation, vec4s of columns a tile, vec4s of
-/// the inner dimension; 0: nothing is staged)
+/// the inner dimension)
 type Resident = (u32, u32, u32, u32, u32);
 const RESIDENT_TILES: [Resident; 6] = [
     (8, 8, 2, 8, 16),
@@ -46,15 +46,6 @@ const RESIDENT_TILES: [Resident; 6] = [
     (8, 16, 4, 16, 16),
     (16, 8, 2, 8, 16),
     (64, 8, 1, 16, 16),
-];
-const HARDWARE_RESIDENT_TILES: [Resident; 7] = [
-    (256, 4, 1, 16, 0),
-    (128, 4, 1, 16, 0),
-    (128, 8, 1, 16, 0),
-    (64, 8, 1, 16, 0),
-    (256, 4, 1, 16, 16),
-    (64, 8, 1, 16, 16),
-    (64, 4, 1, 16, 4),
 ];
 const WEIGHT_TILES: [(u32, u32, u32); 9] = [
     (16, 16, 4),
@@ -149,6 +140,29 @@ fn main() {
     }
 }
 
+/// Those of the list, or on hardware what a tuner measures.
+fn resident_tiles(kind: AdapterKind) -> Vec<ResidentTiles> {
+    let of_form = |form| match form {
+        Form::Resident(tiles) => Some(tiles),
+        Form::Layered(_) => None,
+    };
+    let of_list =
+        |&(threads, thread_rows, thread_columns_4, columns_4, inner_4): &Resident| ResidentTiles {
+            threads,
+            thread_rows,
+            thread_columns_4,
+            columns_4,
+            inner_4,
+        };
+    match kind {
+        AdapterKind::Software => RESIDENT_TILES.iter().map(of_list).collect(),
+        _ => Form::candidates(kind, EngineKind::Resident)
+            .into_iter()
+            .filter_map(of_form)
+            .collect(),
+    }
+}
+
 fn resident(adapter: &GpuAdapter, workload: &Workload) {
     let chosen = Options::for_kind(adapter.kind());
     let layered = Options {
@@ -156,18 +170,7 @@ fn resident(adapter: &GpuAdapter, workload: &Workload) {
         ..chosen
     };
     let mut all = vec![("layered".to_owned(), layered, false)];
-    let tiles: &[Resident] = match adapter.kind() {
-        AdapterKind::Software => &RESIDENT_TILES,
-        _ => &HARDWARE_RESIDENT_TILES,
-    };
-    for &(threads, thread_rows, thread_columns_4, columns_4, inner_4) in tiles {
-        let resident = ResidentTiles {
-            threads,
-            thread_rows,
-            thread_columns_4,
-            columns_4,
-            inner_4,
-        };
+    for resident in resident_tiles(adapter.kind()) {
         let options = Options {
             engine: EngineKind::Resident,
             resident,

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::measurement::Measurement;
 use crate::engine::AdapterDescription;
-use crate::engine::gpu::{WaveClass, shader_fingerprint};
+use crate::engine::gpu::shader_fingerprint;
 use crate::store::{StoreError, write_text};
 
 /// Names another folder than the user's.
@@ -170,8 +170,7 @@ impl Cache {
     }
 
     /// What is known of a class.
-    pub fn known(&self, key: &Key, class: &WaveClass) -> Vec<Measurement> {
-        let class = class.to_string();
+    pub fn known(&self, key: &Key, class: &str) -> Vec<Measurement> {
         let mut all = self.entries.iter();
         let entry = all.find(|entry| entry.key == *key && entry.class == class);
         entry
@@ -193,6 +192,7 @@ impl Cache {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::gpu::WaveClass;
     use crate::train::Shape;
 
     fn key() -> Key {
@@ -221,12 +221,12 @@ mod tests {
     fn what_was_put_is_read_again_for_the_same_driver_and_class() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("below").join(FILE);
-        let class = |members| WaveClass::new(&Shape::new(64, &[64], 10), members);
+        let class = |members| WaveClass::new(&Shape::new(64, &[64], 10), members).to_string();
         let mut cache = Cache::read(&path).unwrap();
         assert_eq!(cache, Cache::default());
         let entry = |measured| Entry {
             key: key(),
-            class: class(64).to_string(),
+            class: class(64),
             measured,
         };
         cache.put(entry(Vec::new()));

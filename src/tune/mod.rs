@@ -25,7 +25,7 @@ use measurement::OnEngine;
 
 use std::path::Path;
 
-use crate::engine::gpu::{AdapterKind, EngineKind, Form, GpuEngine, Tuned, WaveClass};
+use crate::engine::gpu::{AdapterKind, EngineKind, Form, GpuEngine, Tuned};
 use crate::engine::{Engine, EngineError};
 
 /// Seconds that a sweep must be expected to take for its kernels to be measured before it.
@@ -85,22 +85,30 @@ impl<'e> Tuner<'e> {
 
     /// What is known of the classes of these jobs.
     pub fn entries(&self, jobs: &[Job<'_>]) -> Vec<Entry> {
-        let classes: Vec<String> = jobs.iter().map(|job| job.class.to_string()).collect();
+        let classes: Vec<String> = jobs.iter().map(|job| self.class(job)).collect();
         let all = self.cache.entries.iter();
         let wanted = |entry: &&Entry| entry.key == self.key && classes.contains(&entry.class);
         all.filter(wanted).cloned().collect()
     }
 
-    /// All that is known of a class.
-    fn known(&self, class: &WaveClass) -> Vec<Measurement> {
-        self.cache.known(&self.key, class)
+    /// The class of a job, as measurements are kept by it: with the shape written in, the same form is another
+    /// kernel.
+    fn class(&self, job: &Job<'_>) -> String {
+        let written = self.engine.is_written_in(&job.workload.shape);
+        let suffix = if written { ", shape written in" } else { "" };
+        format!("{}{suffix}", job.class)
+    }
+
+    /// All that is known of a job's class.
+    fn known(&self, job: &Job<'_>) -> Vec<Measurement> {
+        self.cache.known(&self.key, &self.class(job))
     }
 
     /// The form that is taken for a job: the fastest that is right; where none is known to be, one that is
     /// not known to be wrong. `None` where what is taken unmeasured was not measured: then nothing is known to
     /// be faster.
     fn taken(&self, job: &Job<'_>) -> Option<Form> {
-        let (forms, known) = (self.forms_of(job), self.known(&job.class));
+        let (forms, known) = (self.forms_of(job), self.known(job));
         choice::of(&known, *forms.first()?)?;
         let measured = forms.iter().filter_map(|&form| choice::of(&known, form));
         match fastest(measured) {
@@ -119,7 +127,7 @@ impl<'e> Tuner<'e> {
     pub fn measure(&mut self, jobs: &[Job<'_>], tell: Tell<'_>) -> Result<(), EngineError> {
         for job in jobs {
             let forms = self.forms_of(job);
-            let mut known = self.known(&job.class);
+            let mut known = self.known(job);
             known.retain(|measured| forms.iter().all(|form| form.name() != measured.form));
             self.extend(job, &forms, known, None, tell)?;
         }
@@ -164,14 +172,14 @@ impl<'e> Tuner<'e> {
         for job in jobs {
             let mut first = self.forms_of(job);
             first.truncate(1);
-            left_s -= self.extend(job, &first, self.known(&job.class), Some(left_s), tell)?;
+            left_s -= self.extend(job, &first, self.known(job), Some(left_s), tell)?;
         }
         if self.expected_s(jobs) < WORTH_TUNING_S {
             return Ok(());
         }
         for job in jobs {
             let forms = self.forms_of(job);
-            left_s -= self.extend(job, &forms, self.known(&job.class), Some(left_s), tell)?;
+            left_s -= self.extend(job, &forms, self.known(job), Some(left_s), tell)?;
         }
         Ok(())
     }
@@ -186,7 +194,7 @@ impl<'e> Tuner<'e> {
     /// Seconds that the work of these jobs will take by what is taken unmeasured, as far as that is known.
     fn expected_s(&self, jobs: &[Job<'_>]) -> f64 {
         let seconds = |job: &Job<'_>| {
-            let known = self.known(&job.class);
+            let known = self.known(job);
             let first = choice::of(&known, *self.forms_of(job).first()?)?;
             let samples = job.flops / job.workload.shape.flops_per_sample() as f64;
             Some(samples / first.rate()?)
@@ -222,7 +230,7 @@ impl<'e> Tuner<'e> {
         self.changed |= spent_s > 0.0;
         self.cache.put(Entry {
             key: self.key.clone(),
-            class: job.class.to_string(),
+            class: self.class(job),
             measured: found,
         });
         Ok(spent_s)

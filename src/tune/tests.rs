@@ -4,7 +4,7 @@ use super::*;
 use crate::bench::Workload;
 use crate::data::{self, DataConfig, Dataset, Splits};
 use crate::engine::TUNED_VARIANT;
-use crate::engine::gpu::{EngineKind, Options, ResidentKernel, enumerate};
+use crate::engine::gpu::{EngineKind, Options, ResidentKernel, WaveClass, enumerate};
 use crate::seed::Seed;
 use crate::train::{Activation, Hyperparameters, Member, MemberId, Optimizer, Shape};
 
@@ -80,7 +80,7 @@ fn every_form_is_measured_and_kept_and_the_engine_takes_one() {
     tuner
         .measure(std::slice::from_ref(&job), &mut |_, _| told += 1)
         .unwrap();
-    let known = tuner.known(&job.class);
+    let known = tuner.known(&job);
     let forms: Vec<String> = tuner.forms.iter().map(|form| form.name()).collect();
     assert_eq!(names(&known), forms);
     assert_eq!(told, forms.len());
@@ -97,6 +97,10 @@ fn every_form_is_measured_and_kept_and_the_engine_takes_one() {
     let taken = tuner.taken(&job).unwrap().name();
     let variants = engine.adapter().variants;
     assert_eq!(variants[&format!("{TUNED_VARIANT}{}", job.class)], taken);
+    // With the shape written in, the same forms are other kernels.
+    let only = std::collections::BTreeSet::from([job.workload.shape.clone()]);
+    engine.will_train(&only);
+    assert_eq!(names(&tuner.known(&job)), [""; 0]);
 }
 
 #[test]
@@ -158,7 +162,7 @@ fn short_sweeps_measure_nothing_and_long_ones_within_a_budget() {
         tuner
             .prepare(std::slice::from_ref(&job), &mut |_, _| ())
             .unwrap();
-        tuner.known(&job.class).len()
+        tuner.known(&job).len()
     };
     assert_eq!(prepared(1e9, 1e3), 0, "half a second at the slowest");
     assert!(prepared(1e15, 0.0) >= 2, "both engines at least");

@@ -107,7 +107,6 @@ impl GpuEngine {
     }
 
     /// Whether kernels for waves of a shape have it written in.
-    #[cfg(test)]
     pub fn is_written_in(&self, shape: &Shape) -> bool {
         self.written_in(&self.device(), shape).is_some()
     }

@@ -146,8 +146,9 @@ fn layered(kind: AdapterKind, others: &[[(u32, u32, u32); 2]]) -> Vec<Form> {
 /// (invocations, rows an invocation, vec4s of columns an invocation, vec4s of columns, inner vec4s)
 type Resident = (u32, u32, u32, u32, u32);
 
+/// The chosen one, then these others.
 fn resident(kind: AdapterKind, others: &[Resident]) -> Vec<Form> {
-    let other = |&(threads, thread_rows, thread_columns_4, columns_4, inner_4): &Resident| {
+    let form = |&(threads, thread_rows, thread_columns_4, columns_4, inner_4): &Resident| {
         Form::Resident(ResidentTiles {
             threads,
             thread_rows,
@@ -157,7 +158,7 @@ fn resident(kind: AdapterKind, others: &[Resident]) -> Vec<Form> {
         })
     };
     let chosen = Form::Resident(Options::for_kind(kind).resident);
-    let others = others.iter().map(other);
+    let others = others.iter().map(form).filter(|&form| form != chosen);
     std::iter::once(chosen).chain(others).collect()
 }
 
@@ -179,23 +180,18 @@ fn hardware_layered(kind: AdapterKind) -> Vec<Form> {
 }
 
 fn hardware_resident(kind: AdapterKind) -> Vec<Form> {
-    let others = [
-        (128, 4, 1, 16, 0),
-        (128, 8, 1, 16, 0),
-        (64, 8, 1, 16, 0),
-        (256, 4, 1, 16, 0),
-        (256, 4, 1, 16, 16),
-        (64, 8, 1, 16, 16),
-        (64, 4, 1, 16, 4),
-    ];
-    let mut forms = resident(kind, &others);
-    let first = forms[0];
-    let mut number = 0;
-    forms.retain(|&form| {
-        number += 1;
-        number == 1 || form != first
-    });
-    forms
+    resident(
+        kind,
+        &[
+            (256, 4, 1, 16, 0),
+            (128, 4, 1, 16, 0),
+            (128, 8, 1, 16, 0),
+            (64, 8, 1, 16, 0),
+            (256, 4, 1, 16, 16),
+            (64, 8, 1, 16, 16),
+            (64, 4, 1, 16, 4),
+        ],
+    )
 }
 
 /// The engine of a form, by the form's name.
