@@ -2,7 +2,7 @@
 //!
 //!     cargo bench --bench gpu_tiles -- [ADAPTER [resident]]   ADAPTER: part of a name, driver or backend
 //!
-//! Stands for the choice of `Options::for_kind`. First the resident kernel in several tiles, and with the
+//! Stands for the choice of `Options::for_adapter`. First the resident kernel in several tiles, and with the
 //! shape written into it, beside the layered engine, with the seconds that each takes to compile (a driver that keeps compiled shaders
 //! has them at once the second time). Then, unless `resident` alone is asked for, the layered engine
 //! with other tiles: of rows with the chosen tile of weights, then of weights with the chosen tile of
@@ -127,7 +127,7 @@ fn main() {
         if only_resident {
             continue;
         }
-        let chosen = Options::for_kind(adapter.kind()).tiles;
+        let chosen = Options::for_adapter(&adapter).tiles;
         let rows = ROW_TILES.map(tile);
         let tiles: Vec<Tiles> = rows.iter().map(|&rows| Tiles { rows, ..chosen }).collect();
         sweep(&adapter, workload, "rows", &tiles, |t| t.rows);
@@ -164,7 +164,7 @@ fn resident_tiles(kind: AdapterKind) -> Vec<ResidentTiles> {
 }
 
 fn resident(adapter: &GpuAdapter, workload: &Workload) {
-    let chosen = Options::for_kind(adapter.kind());
+    let chosen = Options::for_adapter(adapter);
     let layered = Options {
         engine: EngineKind::Layered,
         ..chosen
@@ -234,7 +234,7 @@ fn steps_a_second(adapter: &GpuAdapter, workload: &Workload, tiles: Tiles) -> f6
     let options = Options {
         tiles,
         engine: EngineKind::Layered,
-        ..Options::for_kind(adapter.kind())
+        ..Options::for_adapter(adapter)
     };
     measured(adapter, workload, options, false).1
 }

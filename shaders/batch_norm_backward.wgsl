@@ -7,6 +7,7 @@
 // A workgroup takes {{ TM }} rows and 64 units of one member; an invocation 4 units of every fourth row.
 // Source: Ioffe and Szegedy 2015, section 3. Twin: src/engine/cpu/batch_norm_backward.rs.
 {% include "shared/member.wgsl" %}
+{% include "shared/functions.wgsl" %}
 {% include "shared/batch_norm.wgsl" %}
 
 @group(0) @binding(0) var<uniform> layer: Layer;

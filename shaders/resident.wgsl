@@ -5,6 +5,9 @@
 // nothing to wait for but themselves, so that any mix of batch sizes and optimizers is one dispatch.
 //
 // How to read it. A step is, in this order, with a barrier of the workgroup between any two:
+{% if direct %}
+//   gather_inputs                    the rows of the batch, scaled, into the scratch       resident/direct.wgsl
+{% endif %}
 //   forward        of each layer     h = dropout(f(x W + b)), or z = x W, then batch norm  resident/forward.wgsl
 //   loss           of the last       softmax, its gradient in place of the logits          resident/loss.wgsl
 //   judge                            is the loss sound; the step is counted                shared/step.wgsl
@@ -12,13 +15,14 @@
 //   backward_weights of each         dW, db, and at once the optimizer's update            resident/backward_weights.wgsl
 // All gradients of inputs come before the first update, so that they read the old weights, and gradients
 // of weights never leave the registers. Shapes are data: one pipeline trains networks of any depth and
-// width; what is compiled in is how results are cut into tiles (resident/tiles.wgsl), and, on adapters
-// that execute what their branches leave out, nothing but what some member needs.
+// width; what is compiled in is how results are cut into tiles (resident/tiles.wgsl), and nothing but what
+// some member of the wave needs.{{ " The tiles of the three products are in resident/direct.wgsl." if direct }}
 //
 // Where things are:
-//   weights        {{ "in the arena, loaded at the start of the dispatch and stored at its end" if in_arena else "in storage; tiles of them are staged in the arena" }}
+//   weights        {{ "in the arena, loaded at the start of the dispatch and stored at its end" if in_arena else "in storage, read there" if direct else "in storage; tiles of them are staged in the arena" }}
 //   activations, logits and their gradients    in the member's part of `scratch`, [rows of the batch][units]
-//   inputs         in the dataset, scaled as they are staged
+//   inputs         in the dataset, scaled as they are {{ "gathered" if direct else "staged" }}
+//   the member, its state and its cursor    in the workgroup's memory
 //   moments        in storage; each is read and written by one invocation alone
 //   running statistics, and gamma and beta of batch norm    in storage, each with one invocation
 // What one invocation writes and another reads goes through the arena, or through a buffer{{ " that is
@@ -27,7 +31,7 @@
 // Every value is one chain of fma, or a sum of fixed order, the same as in the layered kernels: both
 // engines compute the same bits wherever a driver translates the same expressions alike.
 //
-// `arena` is all of the workgroup's memory but a few words: first what is staged, then the weights.
+// `arena` is {{ "what batch norm exchanges" if direct else "all of the workgroup's memory but a few words: first what is staged, then the weights" }}.
 {% include "resident/common.wgsl" %}
 {% if dropout %}
 {% include "shared/dropout.wgsl" %}

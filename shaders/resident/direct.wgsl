@@ -16,7 +16,7 @@ fn gather_inputs(step: Step, t: u32) {
         let c = i % stride;
         let of_fold = 2u * own.scaling * stride + c;
         let at = orders[step.batch.first + i / stride] * stride + c;
-        scratch[to + i] = (feature(at) - scaling[of_fold]) * scaling[of_fold + stride];
+        scratch[to + i] = without_least(feature(at) - scaling[of_fold]) * scaling[of_fold + stride];
     }
     storageBarrier();
 }

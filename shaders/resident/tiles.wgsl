@@ -56,7 +56,7 @@ fn stage_inputs(
             var x = vec4<f32>(0.0);
             if (inside && row + r < step.batch.rows) {
                 let row_begins = orders[step.batch.first + row + r] * source_stride;
-                x = (feature(row_begins + first + c) - offset) * factor;
+                x = without_least(feature(row_begins + first + c) - offset) * factor;
             }
             arena[to + r * stride + c] = x;
         }

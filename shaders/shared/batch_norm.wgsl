@@ -6,15 +6,9 @@ const NORM_MOMENTUM = {{ NORM_MOMENTUM }};
 
 const BLOCK_ROWS = 16u;
 
-// The maximum changes nothing, and keeps drivers from drawing the product that made the variance into the
-// sum. Of NaN, whose mean is NaN too, any number may come.
+// What is left out changes nothing, and keeps drivers from drawing the product that made the variance into the sum.
 fn inverse_deviation(variance: vec4<f32>) -> vec4<f32> {
-    return inverseSqrt(max(variance, vec4<f32>(0.0)) + NORM_EPSILON);
-}
-
-// What is so small that its square would be slow, as on the cpu, counts as 0.
-fn without_least(x: vec4<f32>) -> vec4<f32> {
-    return select(x, vec4<f32>(0.0), abs(x) < vec4<f32>(1e-15));
+    return inverseSqrt(without_least(variance) + NORM_EPSILON);
 }
 
 // In deviations from the mean. Selecting keeps drivers from multiplying the mean out, which would cost digits

@@ -22,6 +22,6 @@ fn load_input(tile: Tile, cursor: Cursor, row: u32, column_4: u32) -> vec4<f32> 
     let value = stored;
 {% endif %}
     let at = 2u * cursor.scaling * layer.input_stride + column_4;
-    return (value - scaling[at]) * scaling[at + layer.input_stride];
+    return without_least(value - scaling[at]) * scaling[at + layer.input_stride];
 }
 {% endif %}

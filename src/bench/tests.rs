@@ -418,7 +418,7 @@ fn the_native_engine_is_verified_and_measured() {
 fn the_layered_engine_is_verified_and_measured_on_every_adapter() {
     for adapter in enumerate().iter().filter(|a| a.refusal().is_none()) {
         println!("on {} {}", adapter.backend(), adapter.name());
-        let options = Options::for_kind(adapter.kind());
+        let options = Options::for_adapter(adapter);
         let engine = GpuEngine::new(adapter.open().unwrap(), options).with_timing();
         let executor = EngineExecutor::on_gpu(&engine).unwrap();
         let mut record = record(Some(1.0));

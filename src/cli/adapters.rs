@@ -215,7 +215,7 @@ fn check_threads_of_gpu(gpu: &GpuAdapter, threads: Option<u16>) -> Result<(), Us
 pub fn gpu_engine(adapter: &GpuAdapter, engine: EngineKind) -> anyhow::Result<GpuEngine> {
     let options = gpu::Options {
         engine,
-        ..gpu::Options::for_kind(adapter.kind())
+        ..gpu::Options::for_adapter(adapter)
     };
     if engine == EngineKind::Resident && !adapter.has_coherent_buffers() {
         let name = adapter.name();

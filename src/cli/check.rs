@@ -132,7 +132,7 @@ fn check_adapter(found: &Found, load: Load, printer: &mut Printer) -> Result<Che
 fn check_cpu(load: Load, note: &mut dyn FnMut(&KernelReport)) -> Result<(), EngineError> {
     check::check_native(note);
     let engine = CpuEngine::<f32>::new(None)?;
-    note(&check::bit_identity(&engine, load)?);
+    note(&check::bit_identity(&engine, &engine, load)?);
     Ok(())
 }
 
@@ -142,17 +142,19 @@ fn check_gpu(
     note: &mut dyn FnMut(&KernelReport),
 ) -> Result<(), EngineError> {
     let gpu = adapter.open()?;
-    let options = Options::for_kind(adapter.kind());
+    let options = Options::for_adapter(adapter);
     check::check(&gpu, options.checks, options.tiles, note)?;
     let by = |engine| Options { engine, ..options };
     let layered = GpuEngine::new(gpu, by(EngineKind::Layered));
-    note(&check::bit_identity(&layered, load)?);
+    note(&check::bit_identity(&layered, &layered, load)?);
     if !adapter.has_coherent_buffers() {
         return Ok(());
     }
-    let resident = GpuEngine::new(adapter.open()?, by(EngineKind::Resident));
+    let resident =
+        || Ok::<_, EngineError>(GpuEngine::new(adapter.open()?, by(EngineKind::Resident)));
+    let (resident, fresh) = (resident()?, resident()?);
     note(&check::agreement(&layered, &resident, "resident")?);
-    let report = check::bit_identity(&resident, load)?;
+    let report = check::bit_identity(&resident, &fresh, load)?;
     note(&KernelReport {
         kernel: "bit identity, resident".to_owned(),
         ..report

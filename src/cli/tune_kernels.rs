@@ -94,8 +94,8 @@ fn tell(job: &Job<'_>, measured: &Measurement) {
 /// Has the engine take the forms that a run was begun with.
 pub fn take_recorded(study: &Study<'_>, engine: &GpuEngine, record: &RunRecord) {
     let jobs = tune::jobs(study, record.plan.limits);
-    let (kind, asked) = (engine.device().kind, engine.options().engine);
-    let (tuned, unknown) = tune::recorded(&jobs, &record.adapter.variants, kind, asked);
+    let (kind, options) = (engine.device().kind, engine.options());
+    let (tuned, unknown) = tune::recorded(&jobs, &record.adapter.variants, kind, options);
     for name in unknown {
         output::tell(&format!(
             "warning: the run was begun with kernels that this adapter or version does not have ({name}); the usual ones of the same engine are taken, and results do not depend on them"

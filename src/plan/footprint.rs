@@ -14,10 +14,13 @@ pub struct BufferLayout {
     pub row_tile: u64,
     /// Gradients have buffers of their own.
     pub gradients: bool,
-    /// A shape is trained by the resident engine if its parameters take at most so many bytes in a
-    /// workgroup's memory; 0: none is.
+    /// A shape is trained by the resident engine if its parameters take at most so many bytes, as they would lie
+    /// in a workgroup's memory; 0: none is.
     #[serde(default)]
     pub most_resident_bytes: u64,
+    /// The resident engine may keep the rows of a batch in its scratch.
+    #[serde(default)]
+    pub gathers: bool,
 }
 
 /// Bytes that a member adds to each buffer of its wave.
@@ -161,7 +164,7 @@ impl BufferLayout {
         if !self.is_resident(shape) {
             return 0;
         }
-        ScratchLayout::new(shape).bytes(self.padded_rows(batch_size))
+        ScratchLayout::new(shape, self.gathers).bytes(self.padded_rows(batch_size))
     }
 
     /// Bytes of a member in each buffer of the resident engine: parameters and running statistics,

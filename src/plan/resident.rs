@@ -17,7 +17,7 @@ pub struct ScratchLayer {
     pub z: u64,
     /// Statistics and sums of the batch norm, in the part beside the rows.
     pub statistics: u64,
-    /// Inputs: the outputs of the layer before, or the rows of the batch, where nothing is staged.
+    /// Inputs: the outputs of the layer before, or the rows of the batch, where they are gathered.
     pub x: u64,
 }
 
@@ -36,8 +36,8 @@ pub struct ScratchLayout {
 const NORM_ROWS: u64 = 8;
 
 impl ScratchLayout {
-    /// For members of a shape.
-    pub fn new(shape: &Shape) -> Self {
+    /// For members of a shape; the rows of a batch have a region too where they are gathered.
+    pub fn new(shape: &Shape, gathers: bool) -> Self {
         let mut layout = Self::default();
         let layers = shape.layers();
         for (l, layer) in layers.iter().enumerate() {
@@ -61,7 +61,9 @@ impl ScratchLayout {
             }
             layout.layers.push(place);
         }
-        layout.layers[0].x = layout.take_rows(vec4s(shape.inputs()));
+        if gathers {
+            layout.layers[0].x = layout.take_rows(vec4s(shape.inputs()));
+        }
         layout
     }
 
@@ -103,7 +105,8 @@ mod tests {
 
     #[test]
     fn the_scratch_of_two_hidden_layers() {
-        let layout = ScratchLayout::new(&Shape::new(9, &[20, 7], 3).with_batch_norm(true));
+        let shape = Shape::new(9, &[20, 7], 3).with_batch_norm(true);
+        let layout = ScratchLayout::new(&shape, true);
         let layer = |x, h, dy, z, statistics| ScratchLayer {
             h,
             dy,
@@ -119,6 +122,9 @@ mod tests {
         assert_eq!(layout.layers, expected);
         assert_eq!((layout.row_stride, layout.member_stride), (25, 56));
         assert_eq!(layout.bytes(32), 16 * (32 * 25 + 56));
+        let staged = ScratchLayout::new(&shape, false);
+        assert_eq!(staged.layers[1..], expected[1..]);
+        assert_eq!(staged.bytes(32), 16 * (32 * 22 + 56));
     }
 
     #[test]

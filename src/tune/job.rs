@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::bench::Workload;
 use crate::engine::TUNED_VARIANT;
-use crate::engine::gpu::{AdapterKind, EngineKind, Form, Tuned, WaveClass, engine_of};
+use crate::engine::gpu::{AdapterKind, Form, Options, Tuned, WaveClass, engine_of};
 use crate::plan::{Limits, Wave};
 use crate::study::Study;
 use crate::train::Member;
@@ -65,16 +65,16 @@ pub fn jobs<'s>(study: &Study<'s>, limits: Limits) -> Vec<Job<'s>> {
     jobs
 }
 
-/// The forms that a run was begun with, by the variants in its `run.json`, where `engine` was asked for; and
+/// The forms that a run was begun with, by the variants in its `run.json`, for an engine with these options; and
 /// the names of those that this version or adapter does not have, in whose place the usual form of the same
 /// engine is taken.
 pub fn recorded(
     jobs: &[Job<'_>],
     variants: &BTreeMap<String, String>,
     kind: AdapterKind,
-    engine: EngineKind,
+    options: Options,
 ) -> (Tuned, Vec<String>) {
-    let forms = Form::candidates(kind, engine);
+    let forms = options.candidates(kind);
     let (mut tuned, mut unknown) = (Tuned::default(), Vec::new());
     for job in jobs {
         let Some(name) = variants.get(&format!("{TUNED_VARIANT}{}", job.class)) else {

@@ -58,7 +58,7 @@ impl<'e> Tuner<'e> {
         Self {
             engine,
             kind,
-            forms: Form::candidates(kind, engine.options().engine),
+            forms: engine.options().candidates(kind),
             key: Key::new(&engine.adapter()),
             cache,
             changed: false,

@@ -21,7 +21,7 @@ fn engine() -> Option<GpuEngine> {
         println!("skipped: llvmpipe is not installed");
     }
     let adapter = adapter?;
-    let options = Options::for_kind(adapter.kind());
+    let options = Options::for_adapter(&adapter);
     Some(GpuEngine::new(adapter.open().unwrap(), options))
 }
 
@@ -182,8 +182,12 @@ fn a_run_that_goes_on_has_the_forms_that_it_was_begun_with() {
     let variant = format!("{TUNED_VARIANT}{}", job.class);
     let variants = |name: String| [(variant.clone(), name)].into_iter().collect();
     let jobs = std::slice::from_ref(&job);
+    let of = |engine| Options {
+        engine,
+        ..Options::for_kind(kind)
+    };
     let taken = |name: &str, engine| {
-        let (tuned, unknown) = recorded(jobs, &variants(name.to_owned()), kind, engine);
+        let (tuned, unknown) = recorded(jobs, &variants(name.to_owned()), kind, of(engine));
         (tuned.of(&job.class), unknown)
     };
     let none: Vec<String> = Vec::new();
@@ -197,6 +201,6 @@ fn a_run_that_goes_on_has_the_forms_that_it_was_begun_with() {
     let (instead, unknown) = taken("layered by hand", EngineKind::Auto);
     assert_eq!(instead.map(Form::engine), Some("layered"));
     assert_eq!(unknown, ["layered by hand"]);
-    let (tuned, unknown) = recorded(jobs, &Default::default(), kind, EngineKind::Auto);
+    let (tuned, unknown) = recorded(jobs, &Default::default(), kind, of(EngineKind::Auto));
     assert_eq!((tuned.of(&job.class), unknown.len()), (None, 0));
 }

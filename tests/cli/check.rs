@@ -57,9 +57,9 @@ fn a_line_a_kernel_and_one_for_the_bits() {
     for kernel in ["dense_forward", "update", "softmax_cross_entropy"] {
         assert!(line(kernel).starts_with("  ok"), "{told:#?}");
     }
-    // Three repeats against the first, and one wave of a part; without batch norm and with it.
+    // Three repeats against the first, one member alone, and one wave of a part; without batch norm and with it.
     let words: Vec<&str> = line("bit identity").split_whitespace().collect();
-    assert_eq!(words, ["ok", "bit", "identity", "8", "0.000"]);
+    assert_eq!(words, ["ok", "bit", "identity", "10", "0.000"]);
     assert!(line("passed in").ends_with(" s"), "{told:#?}");
 }
 

@@ -28,8 +28,8 @@ const COMPUTE_FEATURES: [wgpu::Features; 12] = [
     wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX,
 ];
 
-/// PCI's number of the vendor.
-const NVIDIA: u32 = 0x10de;
+/// PCI's number of the vendor, and Vulkan's name of its own driver.
+const NVIDIA: (u32, &str) = (0x10de, "NVIDIA");
 
 /// The most storage buffers that a kernel may bind.
 pub(super) const STORAGE_BUFFERS: u32 = 10;
@@ -269,9 +269,10 @@ impl GpuAdapter {
 
     /// Whether barriers of a workgroup order what its invocations write to plain buffers, as WGSL says that they do.
     /// naga's SPIR-V does not say so unless a buffer is marked coherent, which sends every access past the
-    /// nearest cache. On NVIDIA's GPUs a workgroup is on one multiprocessor, whose cache all of it shares.
+    /// nearest cache. On NVIDIA's GPUs a workgroup is on one multiprocessor, whose cache all of it shares; with
+    /// NVIDIA's own driver that was tested on an H200.
     pub fn orders_plain_buffers(&self) -> bool {
-        self.info.vendor == NVIDIA && self.info.backend == Backend::Vulkan
+        orders_plain_buffers(&self.info)
     }
 
     /// Why nothing can be trained here, if so: the first limit that is too small.
@@ -332,6 +333,10 @@ fn lacking(compute: bool, limits: &wgpu::Limits) -> Option<(&'static str, u64, u
     needs.into_iter().find(|&(_, value, needed)| value < needed)
 }
 
+fn orders_plain_buffers(info: &wgpu::AdapterInfo) -> bool {
+    info.backend == Backend::Vulkan && (info.vendor, info.driver.as_str()) == NVIDIA
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -370,6 +375,24 @@ mod tests {
             let (what, has, needs) = lacking(compute, limits).expect("a refusal");
             assert!(what.contains(named), "{what}");
             assert_eq!((has, needs), (value, needed), "{what}");
+        }
+    }
+
+    #[test]
+    fn plain_buffers_are_trusted_to_the_driver_that_was_tested() {
+        let info = |vendor, driver: &str, backend| wgpu::AdapterInfo {
+            vendor,
+            driver: driver.to_owned(),
+            ..wgpu::AdapterInfo::new(DeviceType::DiscreteGpu, backend)
+        };
+        for (vendor, driver, backend, expected) in [
+            (0x10de, "NVIDIA", Backend::Vulkan, true),
+            (0x10de, "NVK", Backend::Vulkan, false),
+            (0x10de, "NVIDIA", Backend::Dx12, false),
+            (0x1002, "AMD proprietary driver", Backend::Vulkan, false),
+        ] {
+            let found = orders_plain_buffers(&info(vendor, driver, backend));
+            assert_eq!(found, expected, "{driver}");
         }
     }
 

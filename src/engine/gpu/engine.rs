@@ -300,7 +300,12 @@ impl GpuEngine {
                 ..*compiled
             };
             let same = *of == kernel && shape.as_ref() == written && alike == variant;
-            same && compiled.needs.hold(variant.needs)
+            // A GPU is slower with code that it has no use for, a software adapter takes seconds to compile.
+            let serves = match gpu.kind {
+                AdapterKind::Software => compiled.needs.hold(variant.needs),
+                _ => compiled.needs == variant.needs,
+            };
+            same && serves
         };
         if let Some((_, compiled)) = opened.resident.iter().find(|(key, _)| does(key)) {
             return Ok(Arc::clone(compiled));
@@ -450,10 +455,10 @@ impl Engine for GpuEngine {
     }
 }
 
-/// Whether a study's only shape is written into the resident kernels: on the kinds of adapters where that was
-/// seen to be faster, if it has no more than one hidden layer, since every layer has code of its own then.
+/// Whether a study's only shape is written into the resident kernels: on adapters of which that was seen to be
+/// faster, if it has no more than one hidden layer, since every layer has code of its own then.
 fn is_written(gpu: &GpuDevice, only: &Shape) -> bool {
-    let measured = matches!(gpu.kind, AdapterKind::Software | AdapterKind::Discrete);
+    let measured = gpu.kind == AdapterKind::Software || gpu.adapter.orders_plain_buffers();
     measured && only.layers().len() <= 2
 }
 
@@ -500,6 +505,8 @@ fn layout(gpu: &GpuDevice, options: Options) -> BufferLayout {
         most_buffer_bytes: binding.min(gpu.limits.max_buffer_size),
         row_tile: u64::from(options.tiles.rows.rows),
         gradients: options.arena,
+        // A measurement may choose a form that does, on hardware.
+        gathers: options.resident.is_direct() || gpu.kind != AdapterKind::Software,
     }
 }
 

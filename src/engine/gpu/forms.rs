@@ -102,7 +102,7 @@ impl Form {
     }
 
     /// What is measured on adapters of a kind, where `engine` was asked for: what is taken unmeasured
-    /// first, then the other engine, then other tiles.
+    /// by adapters that are not known better first, then the other engine, then other tiles.
     pub fn candidates(kind: AdapterKind, engine: EngineKind) -> Vec<Self> {
         let (layered, resident) = match kind {
             AdapterKind::Software => (software_layered(kind), software_resident(kind)),
@@ -115,6 +115,19 @@ impl Form {
             EngineKind::Resident => [vec![first_resident], resident].concat(),
             EngineKind::Auto => [vec![first_resident, first_layered], resident, layered].concat(),
         }
+    }
+}
+
+impl Options {
+    /// What is measured on adapters of a kind for an engine with these options: its own form first, since that is
+    /// taken unmeasured.
+    pub fn candidates(&self, kind: AdapterKind) -> Vec<Form> {
+        let mut all = Form::candidates(kind, self.engine);
+        let own = Form::Resident(self.resident);
+        if let Some(at) = all.iter().position(|&form| form == own) {
+            all.swap(0, at);
+        }
+        all
     }
 }
 
@@ -189,6 +202,7 @@ fn hardware_resident(kind: AdapterKind) -> Vec<Form> {
             (64, 8, 1, 16, 0),
             (256, 4, 1, 16, 16),
             (64, 8, 1, 16, 16),
+            (64, 4, 1, 16, 16),
             (64, 4, 1, 16, 4),
         ],
     )
@@ -249,9 +263,14 @@ impl Options {
 
 #[cfg(test)]
 mod tests {
+    use super::super::options::DIRECT;
     use super::*;
 
-    const KINDS: [AdapterKind; 2] = [AdapterKind::Software, AdapterKind::Discrete];
+    const KINDS: [AdapterKind; 3] = [
+        AdapterKind::Software,
+        AdapterKind::Discrete,
+        AdapterKind::Integrated,
+    ];
 
     #[test]
     fn classes_round_widths_up_and_members_down() {
@@ -291,6 +310,15 @@ mod tests {
             let chosen = Options::for_kind(kind);
             assert_eq!(of(EngineKind::Auto)[0], Form::Resident(chosen.resident));
             assert_eq!(of(EngineKind::Auto)[1], Form::Layered(chosen.tiles));
+            let direct = Options {
+                resident: DIRECT,
+                ..chosen
+            };
+            let swapped = direct.candidates(kind);
+            let own = Form::Resident(DIRECT);
+            assert_eq!(swapped[0] == own, swapped.contains(&own));
+            assert_eq!(swapped[1], Form::Layered(chosen.tiles));
+            assert_eq!(swapped.len(), of(EngineKind::Auto).len());
         }
     }
 

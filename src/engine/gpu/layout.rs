@@ -227,9 +227,9 @@ pub struct ResidentLayer {
 impl ResidentLayer {
     /// The layers of a shape, but for the places of their parameters, which depend on how many members a wave
     /// has. Places in the arena count from where its weights begin.
-    pub fn of_shape(shape: &Shape) -> Vec<Self> {
+    pub fn of_shape(shape: &Shape, gathers: bool) -> Vec<Self> {
         let (in_arena, _) = arena_layout(shape);
-        let scratch = ScratchLayout::new(shape);
+        let scratch = ScratchLayout::new(shape, gathers);
         let place =
             |vec4s: u64| u32::try_from(vec4s).expect("bindings are smaller than 2^32 vec4s");
         let layers = shape.layers();

@@ -1,6 +1,6 @@
 //! How kernels are compiled, and which engine trains.
 
-use super::adapter::AdapterKind;
+use super::adapter::{AdapterKind, GpuAdapter};
 use super::kernels::Checks;
 use super::shader::{ResidentTiles, TileShape, Tiles};
 
@@ -26,7 +26,24 @@ pub struct Options {
     pub most_bytes: Option<u64>,
 }
 
+/// Tiles of which nothing is staged, by `benches/gpu_tiles.rs` on an NVIDIA H200.
+pub const DIRECT: ResidentTiles = resident(256, 4, 1, 16, 0);
+
 impl Options {
+    /// What is fast on this adapter: nothing is staged where barriers order plain buffers, so that operands come
+    /// through the nearest cache.
+    pub fn for_adapter(adapter: &GpuAdapter) -> Self {
+        let of_kind = Self::for_kind(adapter.kind());
+        if !adapter.orders_plain_buffers() {
+            return of_kind;
+        }
+        Self {
+            resident: DIRECT,
+            roomy: None,
+            ..of_kind
+        }
+    }
+
     /// What is fast on adapters of this kind.
     pub fn for_kind(kind: AdapterKind) -> Self {
         let tile = |rows, columns, thread_rows| TileShape {
@@ -34,7 +51,7 @@ impl Options {
             columns,
             thread_rows,
         };
-        // By `benches/gpu_tiles.rs` on llvmpipe and an NVIDIA H200; for other hardware by what recurs elsewhere.
+        // By `benches/gpu_tiles.rs` on llvmpipe; for hardware by what recurs elsewhere.
         let (rows, weights) = (tile(32, 64, 8), tile(64, 64, 8));
         let narrow_thread_rows = match kind {
             AdapterKind::Software => 8,
@@ -51,21 +68,19 @@ impl Options {
             engine: EngineKind::Auto,
             resident: match kind {
                 AdapterKind::Software => resident(8, 16, 4, 16, 8),
-                AdapterKind::Discrete => resident(256, 4, 1, 16, 0),
                 _ => resident(64, 8, 1, 16, 16),
             },
-            roomy: match kind {
-                AdapterKind::Software => Some(resident(8, 8, 4, 8, 8)),
-                AdapterKind::Discrete => None,
-                _ => Some(resident(64, 4, 1, 16, 16)),
-            },
+            roomy: Some(match kind {
+                AdapterKind::Software => resident(8, 8, 4, 8, 8),
+                _ => resident(64, 4, 1, 16, 16),
+            }),
             weights_in_storage: false,
             most_bytes: None,
         }
     }
 }
 
-fn resident(
+const fn resident(
     threads: u32,
     thread_rows: u32,
     thread_columns_4: u32,
@@ -84,7 +99,7 @@ fn resident(
 /// What trains the members of a wave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EngineKind {
-    /// The resident engine where a member's weights fit a workgroup's memory, else the layered one.
+    /// The resident engine where it is taken to be faster for networks of that size, else the layered one.
     Auto,
     /// A dispatch a layer.
     Layered,

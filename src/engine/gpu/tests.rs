@@ -11,9 +11,10 @@ mod sweeps;
 mod timing;
 
 use super::kernels::Checks;
+use super::options::DIRECT;
 use super::shader::Tiles;
 use super::shader::{ResidentTiles, TileShape};
-use super::{EngineKind, GpuAdapter, GpuEngine, Options, enumerate};
+use super::{AdapterKind, EngineKind, GpuAdapter, GpuEngine, Options, enumerate};
 use crate::data::{Dataset, FeatureValues, Features, Fold, Scaling, Splits};
 use crate::engine::{Engine, Running, TrainingData, WaveSetup};
 use crate::seed::Seed;
@@ -43,7 +44,7 @@ fn options() -> Options {
         engine: EngineKind::Layered,
         resident: SMALL_TILES,
         roomy: None,
-        ..Options::for_kind(super::AdapterKind::Software)
+        ..Options::for_kind(AdapterKind::Software)
     }
 }
 
@@ -74,12 +75,19 @@ fn direct() -> Options {
     }
 }
 
+/// The tiles of the resident kernel that are taken unmeasured.
+fn used_tiles() -> Vec<ResidentTiles> {
+    let kinds = [AdapterKind::Discrete, AdapterKind::Software];
+    let of_kinds = kinds.map(|kind| Options::for_kind(kind).resident);
+    of_kinds.into_iter().chain([DIRECT]).collect()
+}
+
 /// Each engine in each of its forms.
 fn engines() -> [(&'static str, Options); 4] {
     [
         ("layered", options()),
-        ("resident, nothing staged", direct()),
         ("resident", resident(false)),
+        ("resident, nothing staged", direct()),
         ("resident, weights in storage", resident(true)),
     ]
 }
@@ -88,11 +96,11 @@ fn engine(adapter: &GpuAdapter, options: Options) -> GpuEngine {
     GpuEngine::new(adapter.open().expect("it opens"), options)
 }
 
-/// Runs a check on every adapter with both engines; of the resident one with weights where they are
-/// taken to be, since some drivers take seconds to compile a form. `resident` has the other.
+/// Runs a check on every adapter with both engines; of the resident one in the two forms that are taken unasked,
+/// since some drivers take seconds to compile one. `resident` has the third.
 fn on_every_adapter(check: impl Fn(&str, &GpuEngine)) {
     for (name, adapter) in adapters() {
-        for (form, options) in engines().into_iter().take(2) {
+        for (form, options) in engines().into_iter().take(3) {
             check(&format!("{name}, {form}"), &engine(&adapter, options));
         }
     }

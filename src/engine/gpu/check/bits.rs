@@ -174,16 +174,21 @@ fn relative_difference(expected: &[f32], found: &[f32]) -> f64 {
 }
 
 /// Trains one wave of mixed members again and again, then a part of them in another order and
-/// number, and compares the whole state of every member bit for bit.
+/// number, and compares the whole state of every member bit for bit. One member is trained alone by `fresh`, an
+/// engine like the other that has compiled nothing yet: its kernels are for what that member needs.
 ///
 /// # Errors
 /// When the engine fails. That bits differ is no error; the report says so.
-pub fn bit_identity(engine: &dyn Engine, load: Load) -> Result<KernelReport, EngineError> {
+pub fn bit_identity(
+    engine: &dyn Engine,
+    fresh: &dyn Engine,
+    load: Load,
+) -> Result<KernelReport, EngineError> {
     let members = members(load.members);
     let mut report = KernelReport::new("bit identity");
     for batch_norm in [false, true] {
         check_work(
-            engine,
+            [engine, fresh],
             &Work::digits(batch_norm),
             &members,
             load.repeats,
@@ -194,7 +199,7 @@ pub fn bit_identity(engine: &dyn Engine, load: Load) -> Result<KernelReport, Eng
 }
 
 fn check_work(
-    engine: &dyn Engine,
+    [engine, fresh]: [&dyn Engine; 2],
     work: &Work,
     members: &[Member],
     repeats: usize,
@@ -205,12 +210,15 @@ fn check_work(
         let again = work.train(engine, members)?;
         compare(&format!("repeat {repeat}"), &first, &again, report);
     }
+    // One member alone, then several.
     let subset: Vec<Member> = members.iter().rev().step_by(SUBSET).copied().collect();
-    let fewer = work.train(engine, &subset)?;
-    let what = format!("in a wave of {}", subset.len());
-    let same = fewer.iter().map(|t| t.snapshot.id.trial as usize);
-    let before: Vec<&Trained> = same.map(|trial| &first[trial]).collect();
-    compare(&what, &before, &fewer, report);
+    for (engine, members) in [(fresh, &subset[..1]), (engine, &subset)] {
+        let fewer = work.train(engine, members)?;
+        let what = format!("in a wave of {}", members.len());
+        let same = fewer.iter().map(|t| t.snapshot.id.trial as usize);
+        let before: Vec<&Trained> = same.map(|trial| &first[trial]).collect();
+        compare(&what, &before, &fewer, report);
+    }
     Ok(())
 }
 
@@ -362,9 +370,9 @@ mod tests {
             members: 7,
             repeats: 3,
         };
-        let report = bit_identity(&engine, load).unwrap();
+        let report = bit_identity(&engine, &engine, load).unwrap();
         assert!(report.passed(), "{report:?}");
-        assert_eq!(report.cases, 6);
+        assert_eq!(report.cases, 8);
     }
 
     #[test]

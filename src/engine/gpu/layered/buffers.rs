@@ -183,7 +183,14 @@ impl WaveBuffers {
         let sums = layer_bytes(setup, layout, rows);
         let (state, own) = if layout.is_resident(setup.shape) {
             let (state, joined) = joined_state(&mut make, &sums)?;
-            let own = ResidentBuffers::new(&mut make, setup.shape, &state, joined, placement)?;
+            let own = ResidentBuffers::new(
+                &mut make,
+                setup.shape,
+                layout.gathers,
+                &state,
+                joined,
+                placement,
+            )?;
             (state, OwnBuffers::Resident(own))
         } else {
             let state = separate_state(&mut make, &sums)?;

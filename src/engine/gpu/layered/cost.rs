@@ -284,6 +284,7 @@ mod tests {
             most_buffer_bytes: u64::MAX,
             row_tile: u64::from(options.tiles.rows.rows),
             gradients: options.arena,
+            gathers: false,
         }
     }
 

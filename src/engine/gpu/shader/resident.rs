@@ -4,7 +4,7 @@ use minijinja::value::merge_maps;
 use minijinja::{Value, context};
 
 use super::{Needs, Rendered, Source, render_with};
-use crate::engine::gpu::layout::ResidentLayer;
+use crate::engine::gpu::layout::{MemberData, ResidentLayer};
 use crate::train::Shape;
 
 /// How the resident kernel cuts results into tiles. Bits do not depend on it.
@@ -289,7 +289,8 @@ impl ResidentVariant {
 
     /// A kernel's text; with a shape, for networks of it alone.
     pub fn render(self, kernel: ResidentKernel, written: Option<&Shape>) -> String {
-        let layers = written.map_or_else(Vec::new, ResidentLayer::of_shape);
+        let gathers = self.tiles.is_direct();
+        let layers = written.map_or_else(Vec::new, |shape| ResidentLayer::of_shape(shape, gathers));
         let of_kernel = context! {
             evaluates => kernel == ResidentKernel::Evaluate,
             written => layers.into_iter().map(layer_values).collect::<Vec<_>>(),
@@ -328,25 +329,35 @@ impl ResidentVariant {
     pub fn every_text(tiles: &[ResidentTiles]) -> Vec<Rendered> {
         let mut texts = Vec::new();
         let written = Shape::new(9, &[20], 5).with_batch_norm(true);
+        let little = Needs::of(std::iter::once(MemberData::default()), true);
         for &tiles in tiles {
             for source in [Source::FeaturesF32, Source::FeaturesU8] {
                 for arena in [None, Some(64)] {
-                    let variant = Self {
-                        tiles,
-                        source,
-                        arena,
-                        needs: Needs::ALL,
-                        coherent: true,
-                    };
-                    for (written, suffix) in [(None, ""), (Some(&written), "-written")] {
-                        texts.extend(ResidentKernel::ALL.map(|kernel| Rendered {
-                            kernel: kernel.name(),
-                            variant: format!("{}{suffix}", variant.name()),
-                            wgsl: variant.render(kernel, written),
-                        }));
+                    for (needs, coherent) in [(Needs::ALL, true), (little, false)] {
+                        let variant = Self {
+                            tiles,
+                            source,
+                            arena,
+                            needs,
+                            coherent,
+                        };
+                        texts.extend(variant.texts(&written));
                     }
                 }
             }
+        }
+        texts
+    }
+
+    /// Of both kernels, with a shape written in and without.
+    fn texts(self, written: &Shape) -> Vec<Rendered> {
+        let mut texts = Vec::new();
+        for (written, suffix) in [(None, ""), (Some(written), "-written")] {
+            texts.extend(ResidentKernel::ALL.map(|kernel| Rendered {
+                kernel: kernel.name(),
+                variant: format!("{}{suffix}", self.name()),
+                wgsl: self.render(kernel, written),
+            }));
         }
         texts
     }
@@ -358,8 +369,17 @@ impl ResidentVariant {
             thread_columns_4,
             ..
         } = self.tiles;
-        let weights = self.arena.map_or("storage", |_| "arena");
+        let weights = match self.arena {
+            _ if self.tiles.is_direct() => "direct",
+            Some(_) => "arena",
+            None => "storage",
+        };
         let source = self.source.name();
-        format!("{threads}_{thread_rows}x{thread_columns_4}-{source}-{weights}")
+        let needs = if self.needs == Needs::ALL {
+            ""
+        } else {
+            "-little"
+        };
+        format!("{threads}_{thread_rows}x{thread_columns_4}-{source}-{weights}{needs}")
     }
 }

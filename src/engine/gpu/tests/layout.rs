@@ -35,11 +35,7 @@ fn every_form_has_waves_laid_out_for_it() {
         return;
     };
     let all = members(3);
-    for kind in [
-        AdapterKind::Software,
-        AdapterKind::Discrete,
-        AdapterKind::Integrated,
-    ] {
+    for kind in [AdapterKind::Software, AdapterKind::Discrete] {
         let options = Options::for_kind(kind);
         let with_roomy = engine(&adapter, options);
         let alone = Options {
@@ -63,10 +59,6 @@ fn every_form_has_waves_laid_out_for_it() {
                 between += usize::from(trains && !usual);
             }
             engine.set_tuned(Tuned::default());
-        }
-        // Where nothing is staged, there is room for all.
-        if options.resident.is_direct() {
-            continue;
         }
         assert!(
             between > 0,
@@ -176,6 +168,7 @@ fn waves_keep_to_the_limit_of_a_binding() {
         row_tile: 32,
         gradients: false,
         most_resident_bytes: 0,
+        gathers: false,
     };
     let limits = Limits {
         most_bytes: u64::MAX,

@@ -96,6 +96,32 @@ fn both_engines_compute_the_same_bits() {
     }
 }
 
+/// Members of one kind: where nothing is staged, what follows a product is written out for each value then.
+#[test]
+fn waves_of_one_kind_have_the_same_bits() {
+    for (name, adapter) in adapters() {
+        for kind in [0, 3] {
+            let mut all = members(6);
+            for member in &mut all {
+                member.hyperparameters.optimizer = optimizers()[kind];
+                member.hyperparameters.activation = Activation::Tanh;
+                member.hyperparameters.dropout = 0.0;
+            }
+            let made = Made::new(130, 9, &[20, 7], 5, false).with_batch_norm(kind == 0);
+            let [layered, others @ ..] = engines();
+            let layered = engine(&adapter, layered.1);
+            let expected = trained(&made, &layered, &all, 2);
+            let counts = counted(&made, &layered, &all);
+            for (form, options) in others {
+                let shown = format!("{name}, {form}: optimizer {kind}");
+                let engine = engine(&adapter, options);
+                assert_same(&expected, &trained(&made, &engine, &all, 2), &shown);
+                assert_eq!(counts, counted(&made, &engine, &all), "{shown}");
+            }
+        }
+    }
+}
+
 /// Kernels with the shape written in, which a study of one shape may have.
 #[test]
 fn a_shape_that_is_written_in_changes_no_bit() {
@@ -114,8 +140,8 @@ fn a_shape_that_is_written_in_changes_no_bit() {
                 engine.will_train(&BTreeSet::from([made.shape.clone()]));
                 let written = engine.is_written_in(&made.shape);
                 let one_hidden = made.shape.layers().len() <= 2;
-                let kinds = [AdapterKind::Software, AdapterKind::Discrete];
-                let measured = kinds.contains(&adapter.kind());
+                let software = adapter.kind() == AdapterKind::Software;
+                let measured = software || adapter.orders_plain_buffers();
                 assert_eq!(written, one_hidden && measured, "{shown}");
                 let shapes = BTreeSet::from([made.shape.clone()]);
                 let record = engine.adapter_for(&shapes, 64);
@@ -167,12 +193,11 @@ fn tiles_that_are_used_change_no_bit() {
     let made = Made::new(130, 64, &[64], 10, true);
     let expected = trained(&made, &engine(&adapter, options()), &all, 2);
     let (mut layered, mut of_resident) = Form::all_tiles();
-    let used = [AdapterKind::Software, AdapterKind::Discrete];
-    let used = used.map(|kind| Options::for_kind(kind).resident);
+    let used = used_tiles();
     if !is_llvmpipe(&adapter) {
         // SwiftShader takes minutes to compile them all.
         layered.clear();
-        of_resident = used.to_vec();
+        of_resident = used.clone();
     }
     for tiles in layered {
         let options = Options { tiles, ..options() };
@@ -265,6 +290,13 @@ const UNNOTICED_DIRECT: &[(&str, usize, &str)] = &[
     ),
     ("loss_and_gradient", 2, CURSOR_LOADED),
     ("resident", 0, CURSOR_LOADED),
+];
+
+/// The same of the kernel that evaluates.
+const UNNOTICED_IN_DIRECT_EVALUATIONS: &[(&str, usize, &str)] = &[
+    ("count", 1, "blocks are summed in the first group"),
+    ("count", 2, "another stands before; this one orders storage"),
+    ("resident_evaluate", 0, "the first group brings the member"),
 ];
 
 const CURSOR_LOADED: &str = "the cursor is loaded behind; this one orders storage";
@@ -383,6 +415,16 @@ fn every_barrier_of_evaluations_is_needed() {
         ResidentKernel::Evaluate,
         SEVERAL_GROUPS,
         UNNOTICED_IN_EVALUATIONS,
+        |made, engine, all| counted(made, engine, all),
+    );
+}
+
+#[test]
+fn every_barrier_of_evaluations_is_needed_where_nothing_is_staged() {
+    barriers_are_needed(
+        ResidentKernel::Evaluate,
+        SEVERAL_GROUPS_DIRECT,
+        UNNOTICED_IN_DIRECT_EVALUATIONS,
         |made, engine, all| counted(made, engine, all),
     );
 }

@@ -5,14 +5,15 @@ use std::collections::BTreeMap;
 use naga::valid::{Capabilities, ValidationFlags, Validator};
 use naga::{AddressSpace, Block, Module, Statement, TypeInner};
 
-use crate::engine::gpu::adapter::{AdapterKind, INVOCATIONS, STORAGE_BUFFERS, WORKGROUP_BYTES};
+use super::used_tiles;
+use crate::engine::gpu::adapter::{INVOCATIONS, STORAGE_BUFFERS, WORKGROUP_BYTES};
 use crate::engine::gpu::check::tiles_of;
 use crate::engine::gpu::kernels::fma_peak::Chains;
 use crate::engine::gpu::layout::{Cursor, LayerData, MemberData, ResidentLayer, Run, State, Tile};
 use crate::engine::gpu::shader::{
     Needs, Rendered, ResidentTiles, ResidentVariant, Source, TileShape, every_text, kernels,
 };
-use crate::engine::gpu::{Form, Options, ResidentKernel};
+use crate::engine::gpu::{Form, ResidentKernel};
 
 /// The tiles that an engine may take, and those of the checks.
 fn tiles() -> Vec<TileShape> {
@@ -65,9 +66,7 @@ fn every_variant_of_every_kernel_is_valid() {
 #[test]
 fn every_variant_fits_the_least_adapter() {
     // Other tiles are taken only where a workgroup has room for them.
-    let used = [AdapterKind::Discrete, AdapterKind::Software];
-    let used = used.map(|kind| Options::for_kind(kind).resident);
-    for (text, module) in parsed(&used) {
+    for (text, module) in parsed(&used_tiles()) {
         let shown = format!("{} {}", text.kernel, text.variant);
         let of = |space| {
             let all = module.global_variables.iter();
@@ -232,9 +231,7 @@ fn alternatives(name: &str, kind: &str, first: u32) -> Vec<BTreeMap<u32, &'stati
 #[test]
 fn bindings_are_those_that_the_shaders_declare() {
     // Other tiles are taken only where a workgroup has room for them.
-    let used = [AdapterKind::Discrete, AdapterKind::Software];
-    let used = used.map(|kind| Options::for_kind(kind).resident);
-    for (text, module) in parsed(&used) {
+    for (text, module) in parsed(&used_tiles()) {
         let shown = format!("{} {}", text.kernel, text.variant);
         let variables = module.global_variables.iter();
         let mut declared: BTreeMap<u32, String> = variables

@@ -16,7 +16,7 @@ pub fn predicted_bytes(setup: &WaveSetup<'_>, layout: BufferLayout, tiles: Tiles
     let rows = activation_rows(setup.shape, &placement, layout);
     let layers = layer_bytes(setup, layout, rows);
     let own = if layout.is_resident(setup.shape) {
-        predicted_resident_bytes(setup.shape, &layers, &placement)
+        predicted_resident_bytes(setup.shape, layout.gathers, &layers, &placement)
     } else {
         predicted_layered_bytes(setup, &layers, &placement, rows, tiles)
     };

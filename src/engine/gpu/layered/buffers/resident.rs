@@ -37,15 +37,16 @@ impl ResidentBuffers {
     pub fn new(
         make: &mut Allocator<'_>,
         shape: &Shape,
+        gathers: bool,
         state: &[LayerState],
         [values, moments]: [wgpu::Buffer; 2],
         placement: &Placement,
     ) -> Result<Self, EngineError> {
-        let scratch = ScratchLayout::new(shape);
+        let scratch = ScratchLayout::new(shape, gathers);
         Ok(Self {
             run: make.uniform("run", &Run::default())?,
             evaluation: make.uniform("evaluation_run", &Run::default())?,
-            layers: make.filled("layers", &resident_layers(shape, state))?,
+            layers: make.filled("layers", &resident_layers(shape, gathers, state))?,
             values,
             moments,
             scratch: make.zeros("scratch", scratch_bytes(&scratch, placement))?,
@@ -61,9 +62,11 @@ fn index(vec4s: u64) -> u32 {
 }
 
 /// The table of layers.
-fn resident_layers(shape: &Shape, state: &[LayerState]) -> Vec<ResidentLayer> {
+fn resident_layers(shape: &Shape, gathers: bool, state: &[LayerState]) -> Vec<ResidentLayer> {
     let place = |slice: &Slice| index(slice.offset / 16);
-    let layers = ResidentLayer::of_shape(shape).into_iter().zip(state);
+    let layers = ResidentLayer::of_shape(shape, gathers)
+        .into_iter()
+        .zip(state);
     let placed = layers.map(|(layer, of)| {
         let norm =
             |slice: fn(&NormState) -> &Slice| of.norm.as_ref().map_or(0, |n| place(slice(n)));
@@ -82,12 +85,13 @@ fn resident_layers(shape: &Shape, state: &[LayerState]) -> Vec<ResidentLayer> {
 /// Bytes of the resident engine's buffers, state included.
 pub fn predicted_resident_bytes(
     shape: &Shape,
+    gathers: bool,
     layers: &[LayerBytes],
     placement: &Placement,
 ) -> u64 {
     let [values, moments] = joined(layers);
     let table = (layers.len() * size_of::<ResidentLayer>()) as u64;
-    let scratch = scratch_bytes(&ScratchLayout::new(shape), placement);
+    let scratch = scratch_bytes(&ScratchLayout::new(shape, gathers), placement);
     let all = [table, values.bytes(), moments.bytes(), scratch];
     2 * size_of::<Run>() as u64 + all.map(|bytes| bytes.max(LEAST_BYTES)).iter().sum::<u64>()
 }
