@@ -28,6 +28,8 @@ import machine
 HERE = Path(__file__).resolve().parent
 SCHEMA_VERSION = 1
 RATE = "trial_samples_per_s"
+# What is measured, beside the list of adapters.
+STEPS = ["check", "bench", "comparison"]
 # nvidia-smi's names, and what they are called in the report.
 GPU_FIELDS = {
     "index": "index",
@@ -360,7 +362,14 @@ def parse_arguments():
     parser.add_argument("outdir", type=Path, nargs="?", default=Path("gpu-report"), help="folder (gpu-report)")
     parser.add_argument("--adapter", help="index or part of a name (the first hardware GPU, else a software one)")
     parser.add_argument("--minutes", type=float, default=9.5, help="after which no step begins or goes on (9.5)")
+    parser.add_argument(
+        "--steps", default=",".join(STEPS), help=f"which of {', '.join(STEPS)}, where time is short (all)"
+    )
     args = parser.parse_args()
+    args.steps = args.steps.split(",")
+    unknown = [step for step in args.steps if step not in STEPS]
+    if unknown:
+        parser.error(f"--steps: `{unknown[0]}` is no step; it must be one of {', '.join(STEPS)}")
     if not args.binary.is_file():
         parser.error(f"{args.binary} is not a program; build one with cargo build --release")
     args.binary = args.binary.resolve()
@@ -369,12 +378,25 @@ def parse_arguments():
 
 def regatta_steps(report, adapter, plan):
     """What Regatta says of itself on the adapter."""
-    binary = report.args.binary
     on = ["--adapter", adapter, "--json"]
+    if "check" in report.args.steps:
+        check_steps(report, plan, on)
+    if "bench" in report.args.steps:
+        bench_steps(report, plan, on)
+
+
+def check_steps(report, plan, on):
+    """Right?"""
+    binary = report.args.binary
     report.step("check", [binary, "check", *on], 90, (dict, list))
     many = ["--members", plan.check_members, "--repeats", plan.check_repeats]
     name = f"check, {plan.check_members} members x {plan.check_repeats} repeats"
     report.step(name, [binary, "check", *on, *many], 90, (dict, list))
+
+
+def bench_steps(report, plan, on):
+    """How fast?"""
+    binary = report.args.binary
     quick = [] if plan.hardware else ["--quick"]
     report.step("bench", [binary, "bench", *on, *quick], 200)
     report.step("bench, native engine", [binary, "bench", "--adapter", "cpu", "--json", "--quick"], 40)
@@ -395,7 +417,8 @@ def main():
     else:
         plan = Plan(hardware=bool(entry) and not entry["software"])
         regatta_steps(report, adapter, plan)
-        comparison = compare(report, adapter, plan)
+        if "comparison" in args.steps:
+            comparison = compare(report, adapter, plan)
     record = {
         "schema_version": SCHEMA_VERSION,
         "started": started.isoformat(timespec="seconds"),
