@@ -28,8 +28,8 @@
 // What one invocation writes and another reads goes through the arena, or through a buffer{{ " that is
 // marked coherent: this driver is not known to order plain storage by barriers" if coherent else ", which barriers order" }}.
 //
-// Every value is one chain of fma, or a sum of fixed order, the same as in the layered kernels: both
-// engines compute the same bits wherever a driver translates the same expressions alike.
+// Every value is one chain of fma (resident/chains.wgsl), or a sum of fixed order, the same as in the layered
+// kernels: both engines compute the same bits wherever a driver translates the same expressions alike.
 //
 // `arena` is {{ "what batch norm exchanges" if direct else "all of the workgroup's memory but a few words: first what is staged, then the weights" }}.
 {% include "resident/common.wgsl" %}

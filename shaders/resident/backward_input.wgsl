@@ -31,6 +31,7 @@ fn finish_backward_input(
     scratch[rows_at(step, before.dy) + at] = activate_backward(dh, h, member.activation);
 }
 {% if not direct %}
+{% from "resident/chains.wgsl" import backward_input_chain %}
 {% for tile in [wide_back, narrow] %}
 
 fn backward_input_{{ tile.name }}(l: u32, step: Step, t: u32) {
@@ -63,21 +64,13 @@ fn backward_input_{{ tile.name }}(l: u32, step: Step, t: u32) {
 {% for i in range(tile.thread_rows) %}
                     let d_{{ i }} = arena[(first_row + {{ i }}u) * STAGED_STRIDE + c];
 {% endfor %}
-{% for q in range(tile.thread_columns_4) %}
-{% for j in range(4) %}
+{% call(q, j) backward_input_chain(tile) %}
 {% if in_arena %}
-                    let w_{{ q }}_{{ j }} = arena[weights_{{ q }} + k + c + {{ j }}u * layer.output_stride];
+arena[weights_{{ q }} + k + c + {{ j }}u * layer.output_stride]
 {% else %}
-                    let w_{{ q }}_{{ j }} = arena[{{ WEIGHTS_AT }}u + (lane + {{ q * tile.lanes }}u) * (4u * INNER_4 + 1u) + {{ j }}u * INNER_4 + c];
+arena[{{ WEIGHTS_AT }}u + (lane + {{ q * tile.lanes }}u) * (4u * INNER_4 + 1u) + {{ j }}u * INNER_4 + c]
 {% endif %}
-{% endfor %}
-{% for part in "xyzw" %}
-                    let v_{{ q }}_{{ part }} = vec4<f32>(w_{{ q }}_0.{{ part }}, w_{{ q }}_1.{{ part }}, w_{{ q }}_2.{{ part }}, w_{{ q }}_3.{{ part }});
-{% for i in range(tile.thread_rows) %}
-                    acc_{{ i }}_{{ q }} = fma(vec4<f32>(d_{{ i }}.{{ part }}), v_{{ q }}_{{ part }}, acc_{{ i }}_{{ q }});
-{% endfor %}
-{% endfor %}
-{% endfor %}
+{% endcall %}
                 }
                 workgroupBarrier();
             }

@@ -24,6 +24,7 @@ fn update_weight(
         member, step.batch, moment, layer.weights_stride, weight(at), gradient));
 }
 {% if not direct %}
+{% from "resident/chains.wgsl" import backward_weights_chain %}
 {% for tile in [wide_weights, narrow_weights] %}
 
 fn backward_weights_{{ tile.name }}(l: u32, step: Step, t: u32) {
@@ -51,14 +52,9 @@ fn backward_weights_{{ tile.name }}(l: u32, step: Step, t: u32) {
 {% for p in range(tile.thread_rows // 4) %}
                     let x_{{ p }} = arena[r * {{ tile.rows // 4 }}u + first_input_4 + {{ p }}u];
 {% endfor %}
-{% for q in range(tile.thread_columns_4) %}
-                    let d_{{ q }} = arena[{{ tile.gradients_at }}u + r * {{ tile.columns_4 }}u + lane + {{ q * tile.lanes }}u];
-{% for p in range(tile.thread_rows // 4) %}
-{% for part in "xyzw" %}
-                    acc_{{ 4 * p + loop.index0 }}_{{ q }} = fma(vec4<f32>(x_{{ p }}.{{ part }}), d_{{ q }}, acc_{{ 4 * p + loop.index0 }}_{{ q }});
-{% endfor %}
-{% endfor %}
-{% endfor %}
+{% call(q) backward_weights_chain(tile) %}
+arena[{{ tile.gradients_at }}u + r * {{ tile.columns_4 }}u + lane + {{ q * tile.lanes }}u]
+{% endcall %}
                     if (sums_bias) {
 {% for q in range(tile.thread_columns_4) %}
                         bias_{{ q }} += d_{{ q }};

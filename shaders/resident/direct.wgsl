@@ -26,22 +26,18 @@ fn weight_of_input(layer: ResidentLayer, at: u32, k: u32) -> vec4<f32> {
     let w = weight(at + min(k, layer.inputs - 1u) * layer.output_stride);
     return select(vec4<f32>(0.0), w, k < layer.inputs);
 }
+{% from "resident/chains.wgsl" import forward_chain, backward_input_chain, backward_weights_chain %}
 {% macro four_inputs(tile, guarded) %}
 {% for i in range(tile.thread_rows) %}
                 let x_{{ i }} = scratch[row_{{ i }} + c];
 {% endfor %}
-{% for j in range(4) %}
-{% for q in range(tile.thread_columns_4) %}
+{% call(j, q) forward_chain(tile) %}
 {% if guarded %}
-                let w_{{ j }}_{{ q }} = weight_of_input(layer, weights_{{ q }}, 4u * c + {{ j }}u);
+weight_of_input(layer, weights_{{ q }}, 4u * c + {{ j }}u)
 {% else %}
-                let w_{{ j }}_{{ q }} = weight(weights_{{ q }} + (4u * c + {{ j }}u) * layer.output_stride);
+weight(weights_{{ q }} + (4u * c + {{ j }}u) * layer.output_stride)
 {% endif %}
-{% for i in range(tile.thread_rows) %}
-                acc_{{ i }}_{{ q }} = fma(vec4<f32>(x_{{ i }}.{{ "xyzw"[j] }}), w_{{ j }}_{{ q }}, acc_{{ i }}_{{ q }});
-{% endfor %}
-{% endfor %}
-{% endfor %}
+{% endcall %}
 {% endmacro %}
 {% macro each_result(tile, rows, columns) %}
             // The results that count: so many rows, and columns that there are.
@@ -130,17 +126,9 @@ fn backward_input_{{ tile.name }}(l: u32, step: Step, t: u32) {
 {% for i in range(tile.thread_rows) %}
                 let d_{{ i }} = scratch[row_{{ i }} + c];
 {% endfor %}
-{% for q in range(tile.thread_columns_4) %}
-{% for j in range(4) %}
-                let w_{{ q }}_{{ j }} = weight(weights_{{ q }}_{{ j }} + c);
-{% endfor %}
-{% for part in "xyzw" %}
-                let v_{{ q }}_{{ part }} = vec4<f32>(w_{{ q }}_0.{{ part }}, w_{{ q }}_1.{{ part }}, w_{{ q }}_2.{{ part }}, w_{{ q }}_3.{{ part }});
-{% for i in range(tile.thread_rows) %}
-                acc_{{ i }}_{{ q }} = fma(vec4<f32>(d_{{ i }}.{{ part }}), v_{{ q }}_{{ part }}, acc_{{ i }}_{{ q }});
-{% endfor %}
-{% endfor %}
-{% endfor %}
+{% call(q, j) backward_input_chain(tile) %}
+weight(weights_{{ q }}_{{ j }} + c)
+{% endcall %}
             }
 {% call(i, at_column, value) each_result(tile, "step.batch.rows - row", "layer.input_stride") %}
                     let inputs = 4u * {{ at_column }} + vec4<u32>(0u, 1u, 2u, 3u);
@@ -176,14 +164,9 @@ fn backward_weights_{{ tile.name }}(l: u32, step: Step, t: u32) {
 {% for p in range(tile.thread_rows // 4) %}
                 let x_{{ p }} = scratch[inputs_{{ p }} + r * layer.input_stride];
 {% endfor %}
-{% for q in range(tile.thread_columns_4) %}
-                let d_{{ q }} = scratch[gradients_{{ q }} + r * layer.output_stride];
-{% for p in range(tile.thread_rows // 4) %}
-{% for part in "xyzw" %}
-                acc_{{ 4 * p + loop.index0 }}_{{ q }} = fma(vec4<f32>(x_{{ p }}.{{ part }}), d_{{ q }}, acc_{{ 4 * p + loop.index0 }}_{{ q }});
-{% endfor %}
-{% endfor %}
-{% endfor %}
+{% call(q) backward_weights_chain(tile) %}
+scratch[gradients_{{ q }} + r * layer.output_stride]
+{% endcall %}
             }
 {% call(i, at_column, value) each_result(tile, "layer.inputs - 4u * input", "layer.output_stride") %}
                     update_weight(layer, member, step, 4u * input + {{ i }}, {{ at_column }}, {{ value }});

@@ -56,6 +56,7 @@ fn finish_hidden(
     return select(h, vec4<f32>(0.0), columns >= vec4<u32>(layer.outputs));
 }
 {% if not direct %}
+{% from "resident/chains.wgsl" import forward_chain %}
 {% for tile in [wide, narrow] %}
 
 fn forward_{{ tile.name }}(l: u32, step: Step, t: u32) {
@@ -89,18 +90,13 @@ fn forward_{{ tile.name }}(l: u32, step: Step, t: u32) {
 {% if in_arena %}
                     let block = (k + c) * block_stride(layer);
 {% endif %}
-{% for j in range(4) %}
-{% for q in range(tile.thread_columns_4) %}
+{% call(j, q) forward_chain(tile) %}
 {% if in_arena %}
-                    let w_{{ j }}_{{ q }} = arena[weights_{{ q }} + block + {{ j }}u * layer.output_stride];
+arena[weights_{{ q }} + block + {{ j }}u * layer.output_stride]
 {% else %}
-                    let w_{{ j }}_{{ q }} = arena[{{ WEIGHTS_AT }}u + (4u * c + {{ j }}u) * {{ tile.columns_4 }}u + lane + {{ q * tile.lanes }}u];
+arena[{{ WEIGHTS_AT }}u + (4u * c + {{ j }}u) * {{ tile.columns_4 }}u + lane + {{ q * tile.lanes }}u]
 {% endif %}
-{% for i in range(tile.thread_rows) %}
-                    acc_{{ i }}_{{ q }} = fma(vec4<f32>(x_{{ i }}.{{ "xyzw"[j] }}), w_{{ j }}_{{ q }}, acc_{{ i }}_{{ q }});
-{% endfor %}
-{% endfor %}
-{% endfor %}
+{% endcall %}
                 }
                 workgroupBarrier();
             }

@@ -139,6 +139,7 @@ templates![
     "resident/batch_norm_places.wgsl",
     "resident/batch_norm_running.wgsl",
     "resident/begin_tile.wgsl",
+    "resident/chains.wgsl",
     "resident/common.wgsl",
     "resident/end_tile.wgsl",
     "resident/direct.wgsl",

@@ -163,10 +163,9 @@ impl Choice<'_> {
     /// How results of networks of this shape are cut.
     pub fn tiles(self, shape: &Shape) -> ResidentTiles {
         let usual = self.options.resident;
-        let roomy = self.options.roomy.filter(|_| !usual.is_direct());
-        let roomy = roomy.filter(|&roomy| {
+        let roomy = self.options.roomy.filter(|&roomy| {
             let fits = |tiles| self.in_arena(shape, tiles).is_some();
-            !fits(usual) && fits(roomy)
+            !usual.is_direct() && !fits(usual) && fits(roomy)
         });
         roomy.unwrap_or(usual)
     }

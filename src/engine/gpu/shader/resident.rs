@@ -4,7 +4,7 @@ use minijinja::value::merge_maps;
 use minijinja::{Value, context};
 
 use super::{Needs, Rendered, Source, render_with};
-use crate::engine::gpu::layout::{MemberData, ResidentLayer};
+use crate::engine::gpu::layout::{Cursor, MemberData, ResidentLayer, State};
 use crate::train::Shape;
 
 /// How the resident kernel cuts results into tiles. Bits do not depend on it.
@@ -229,7 +229,8 @@ fn layer_values(layer: ResidentLayer) -> Value {
 
 /// Bytes of the workgroup's memory beside the arena: cursor, member, state, mark, losses of rows and of blocks.
 fn bytes_beside(tiles: ResidentTiles) -> u32 {
-    32 + 80 + 48 + 4 + 4 * tiles.losses() + tiles.losses() / 4
+    let state = size_of::<Cursor>() + size_of::<MemberData>() + size_of::<State>();
+    state as u32 + 4 + 4 * tiles.losses() + tiles.losses() / 4
 }
 
 /// Bytes that drivers may lose to aligning these.
