@@ -4,8 +4,8 @@
 //
 // Results are cut as resident/tiles.wgsl says. Rows behind the batch and columns behind the last are read as the
 // last ones, and their results are not used. What follows a product is written out for each value of an
-// invocation where that is little{{ "; here it is there once" if looped }}: a GPU executes out of an instruction cache (32 KiB on NVIDIA's
-// Hopper), and where a step did not fit there, with all optimizers written out, it took four times as long.
+// invocation where that is little{{ "; here it is there once" if looped }}: a GPU executes out of an instruction cache,
+// and with all optimizers written out a step took an H200 four times as long.
 
 // The rows of the batch, scaled, in the scratch: both products of the first layer read them there.
 fn gather_inputs(step: Step, t: u32) {
