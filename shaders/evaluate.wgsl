@@ -27,6 +27,8 @@ fn logits_at(at: u32) -> vec4<f32> {
     return logits[at];
 }
 
+fn keep_exponentials(at: u32, e: vec4<f32>) {}
+
 @compute @workgroup_size({{ TM }})
 fn evaluate(
     @builtin(workgroup_id) group: vec3<u32>,

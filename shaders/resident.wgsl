@@ -5,24 +5,33 @@
 // nothing to wait for but themselves, so that any mix of batch sizes and optimizers is one dispatch.
 //
 // How to read it. A step is, in this order, with a barrier of the workgroup between any two:
-{% if direct %}
-//   gather_inputs                    the rows of the batch, scaled, into the scratch       resident/direct.wgsl
-{% endif %}
 //   forward        of each layer     h = dropout(f(x W + b)), or z = x W, then batch norm  resident/forward.wgsl
 //   loss           of the last       softmax, its gradient in place of the logits          resident/loss.wgsl
+{% if judges_late %}
+//   judge                            is the loss sound; the step is counted: by one invocation, while the others
+//                                    go on with the gradients                              shared/step.wgsl
+{% else %}
 //   judge                            is the loss sound; the step is counted                shared/step.wgsl
+{% endif %}
 //   backward_input of each but the first, from the last    dz from dy and the old W        resident/backward_input.wgsl
+{% if direct %}
+//   backward_weights of each         dW and db, into the scratch                           resident/direct.wgsl
+//   update_parameters                the optimizer's update of all, and at once
+//   gather_inputs                    the rows of the next batch, scaled, into the scratch
+// All gradients come before the update, so that they read the old weights.
+{% else %}
 //   backward_weights of each         dW, db, and at once the optimizer's update            resident/backward_weights.wgsl
 // All gradients of inputs come before the first update, so that they read the old weights, and gradients
-// of weights never leave the registers. Shapes are data: one pipeline trains networks of any depth and
-// width; what is compiled in is how results are cut into tiles (resident/tiles.wgsl), and nothing but what
-// some member of the wave needs.{{ " The tiles of the three products are in resident/direct.wgsl." if direct }}
+// of weights never leave the registers.
+{% endif %}
+// Shapes are data: one pipeline trains networks of any depth and width; what is compiled in is how results are
+// cut into tiles (resident/tiles.wgsl), and nothing but what some member of the wave needs.{{ " The tiles of the three products are in resident/direct.wgsl." if direct }}
 //
 // Where things are:
 //   weights        {{ "in the arena, loaded at the start of the dispatch and stored at its end" if in_arena else "in storage, read there" if direct else "in storage; tiles of them are staged in the arena" }}
 //   activations, logits and their gradients    in the member's part of `scratch`, [rows of the batch][units]
 //   inputs         in the dataset, scaled as they are {{ "gathered" if direct else "staged" }}
-//   the member, its state and its cursor    in the workgroup's memory
+//   the member, its state, its batch and the next    in the workgroup's memory
 //   moments        in storage; each is read and written by one invocation alone
 //   running statistics, and gamma and beta of batch norm    in storage, each with one invocation
 // What one invocation writes and another reads goes through the arena, or through a buffer{{ " that is
@@ -45,8 +54,15 @@
 @group(0) @binding(9) var<storage, read_write> moments: array<vec4<f32>>;
 @group(0) @binding(10) {{ "@coherent " if coherent }}var<storage, read_write> scratch: array<vec4<f32>>;
 
-var<workgroup> cursor: Cursor;
-// Only the first invocation counts; the others hear of it through `cursor`.
+// What the invocation that leads tells the others: the batch that they are at, with the optimizer's factors or,
+// where its loss is not sound, without rows; and the next.
+struct Plan {
+    batch: Cursor,
+    next: Cursor,
+}
+
+var<workgroup> plan: Plan;
+// Only the invocation that leads counts.
 var<workgroup> state: State;
 // 1: a parameter or a running statistic is not finite.
 var<workgroup> mark: atomic<u32>;
@@ -62,6 +78,19 @@ var<workgroup> mark: atomic<u32>;
 {% include "resident/direct.wgsl" %}
 {% endif %}
 
+// The last invocation leads: products leave it idle more often than the first.
+fn leads(t: u32) -> bool {
+    return t == THREADS - 1u;
+}
+
+// Whether the loss of the step's batch is sound; and the next batch.
+fn judge(step: Step, loss: f32) {
+    let after = judged(own, state, step.batch, loss);
+    state = after.state;
+    plan.batch = after.cursor;
+    plan.next = cursor_at(own, after.state);
+}
+
 @compute @workgroup_size({{ THREADS }})
 fn resident(
     @builtin(workgroup_id) group: vec3<u32>,
@@ -72,27 +101,28 @@ fn resident(
     if (!takes_part(slot)) {
         return;
     }
-    if (t == 0u) {
+    if (leads(t)) {
         own = members[slot];
         state = states[slot];
         let trains = state.released == 0u && state.diverged == 0u && state.epoch == run.epoch;
-        cursor = cursor_at(own, state);
-        cursor.rows = select(0u, cursor.rows, trains);
+        plan.next = cursor_at(own, state);
+        plan.next.rows = select(0u, plan.next.rows, trains);
         atomicStore(&mark, 0u);
     }
-    var batch = workgroupUniformLoad(&cursor);
-    if (batch.rows == 0u) {
+    var next = workgroupUniformLoad(&plan).next;
+    if (next.rows == 0u) {
         return;
     }
     load_weights(slot, t);
+{% if direct %}
+    gather_inputs(step_of(slot, own, next), t);
+    storageBarrier();
+{% endif %}
     let last = layer_count() - 1u;
     var done = 0u;
     var steps = 0u;
     loop {
-        var step = step_of(slot, own, batch);
-{% if direct %}
-        gather_inputs(step, t);
-{% endif %}
+        var step = step_of(slot, own, next);
 {% if written %}
 {% for layer in written %}
         forward({{ loop.index0 }}u, step, t);
@@ -103,15 +133,16 @@ fn resident(
         }
 {% endif %}
         let loss = loss_and_gradient(layer_of(last), step, t);
-        if (t == 0u) {
-            let after = judged(own, state, batch, loss);
-            state = after.state;
-            cursor = after.cursor;
+        if (leads(t)) {
+            judge(step, loss);
         }
-        step.batch = workgroupUniformLoad(&cursor);
+{% if not judges_late %}
+        let planned = workgroupUniformLoad(&plan);
+        step.batch = planned.batch;
         if (step.batch.rows == 0u) {
             break;
         }
+{% endif %}
 {% if written %}
 {% for layer in written | reverse %}
 {% if not loop.last %}
@@ -129,23 +160,35 @@ fn resident(
             backward_weights(l, step, t);
         }
 {% endif %}
+{% if direct %}
+        backward_biases(step, t);
+        storageBarrier();
+{% endif %}
+{% if judges_late %}
+        let planned = workgroupUniformLoad(&plan);
+        step.batch = planned.batch;
+        if (step.batch.rows == 0u) {
+            break;
+        }
+{% endif %}
+        next = planned.next;
+{% if direct %}
+        update_parameters(step, t);
+        gather_inputs(step_of(slot, own, next), t);
+{% endif %}
 {% if not in_arena %}
         // The next step reads weights that other invocations have written.
         storageBarrier();
 {% endif %}
         done += step.batch.rows;
         steps += 1u;
-        if (t == 0u) {
-            cursor = cursor_at(own, state);
-        }
-        batch = workgroupUniformLoad(&cursor);
-        if (batch.rows == 0u || done >= run.rows || steps >= run.steps) {
+        if (next.rows == 0u || done >= run.rows || steps >= run.steps) {
             break;
         }
     }
-    let epoch_ends = done > 0u && batch.rows == 0u;
+    let epoch_ends = done > 0u && next.rows == 0u;
     let finite = store_weights(slot, epoch_ends, t);
-    if (t == 0u) {
+    if (leads(t)) {
         if (epoch_ends) {
             state = ended_epoch(own, state, finite);
         }

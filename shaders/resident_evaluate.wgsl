@@ -38,6 +38,8 @@ var<workgroup> row_losses: array<f32, {{ LOSS_ROWS }}>;
 fn logits_at(at: u32) -> vec4<f32> {
     return scratch[at];
 }
+
+fn keep_exponentials(at: u32, e: vec4<f32>) {}
 {% include "shared/softmax.wgsl" %}
 
 // Adds a row to the counts that begin at `counts`; its loss.
@@ -116,6 +118,7 @@ fn resident_evaluate(
         step.batch.rows = min(step.padded_rows, until - first);
 {% if direct %}
         gather_inputs(step, t);
+        storageBarrier();
 {% endif %}
 {% if written %}
 {% for layer in written %}

@@ -26,6 +26,10 @@ fn logits_at(at: u32) -> vec4<f32> {
     return logits[at];
 }
 
+fn keep_exponentials(at: u32, e: vec4<f32>) {
+    logits[at] = e;
+}
+
 @compute @workgroup_size({{ TM }})
 fn softmax_cross_entropy(
     @builtin(workgroup_id) group: vec3<u32>,

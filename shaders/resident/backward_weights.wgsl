@@ -7,11 +7,9 @@ fn backward_weights(l: u32, step: Step, t: u32) {
     } else {
         backward_weights_wide(l, step, t);
     }
-{% if direct %}
-    backward_biases(l, step, t);
-{% endif %}
 }
 
+{% if not direct %}
 // Of four weights, or of four biases, which are the row behind the last input.
 fn update_weight(
     layer: ResidentLayer, member: Member, step: Step, row: u32, column_4: u32, gradient: vec4<f32>,
@@ -23,7 +21,6 @@ fn update_weight(
     set_weight(at, updated_parameter(
         member, step.batch, moment, layer.weights_stride, weight(at), gradient));
 }
-{% if not direct %}
 {% from "resident/chains.wgsl" import backward_weights_chain %}
 {% for tile in [wide_weights, narrow_weights] %}
 

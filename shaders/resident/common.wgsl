@@ -41,6 +41,7 @@ struct ResidentLayer {
     z: u32,                    // outputs before batch norm, in the scratch
     statistics: u32,           // of the batch norm, in the member's part beside its rows
     x: u32,                    // inputs in the scratch; those of the first layer only where nothing is staged
+    gradients: u32,            // of weights and biases, in the member's part beside its rows; only there too
 }
 
 @group(0) @binding(0) var<uniform> run: Run;
@@ -69,7 +70,7 @@ fn layer_of(l: u32) -> ResidentLayer {
             stored.weights, {{ layer.weights_stride }}u, stored.moments,
             stored.scale, stored.running, stored.scale_moments,
             {{ layer.in_arena }}u, {{ layer.h }}u, {{ layer.dy }}u, {{ layer.z }}u, {{ layer.statistics }}u,
-            {{ layer.x }}u);
+            {{ layer.x }}u, {{ layer.gradients }}u);
     }
 {% endfor %}
     return stored;

@@ -1,11 +1,13 @@
-// Products whose operands are read where they lie. Nothing is staged: on a GPU that keeps what a workgroup
-// works on in a cache as near as the workgroup's memory, that memory would only bound how many members a
-// multiprocessor trains at once.
+// Products whose operands are read where they lie, and the update of the parameters. Nothing is staged: on a GPU that
+// keeps what a workgroup works on in a cache as near as the workgroup's memory, that memory would only bound how many
+// members a multiprocessor trains at once.
 //
 // Results are cut as resident/tiles.wgsl says. Rows behind the batch and columns behind the last are read as the
-// last ones, and their results are not used. What follows a product is written out for each value of an
+// last ones, and their results are not used. Some steps of the inner dimension are written out, so that operands are
+// under way while others are worked on. What follows a product of rows is written out for each value of an
 // invocation where that is little{{ "; here it is there once" if looped }}: a GPU executes out of an instruction cache,
-// and with all optimizers written out a step took an H200 four times as long.
+// and with all optimizers written out a step took an H200 four times as long. For the same reason gradients of weights
+// go to the scratch, and the update of all parameters is there once.
 
 // The rows of the batch, scaled, in the scratch: both products of the first layer read them there.
 fn gather_inputs(step: Step, t: u32) {
@@ -18,7 +20,6 @@ fn gather_inputs(step: Step, t: u32) {
         let at = orders[step.batch.first + i / stride] * stride + c;
         scratch[to + i] = without_least(feature(at) - scaling[of_fold]) * scaling[of_fold + stride];
     }
-    storageBarrier();
 }
 
 // The weights of input k, from `at` on for input 0; 0 behind the last input.
@@ -86,7 +87,16 @@ fn forward_{{ tile.name }}(l: u32, step: Step, t: u32) {
 {% endfor %}
 {% endfor %}
             let whole = layer.inputs / 4u;
-            for (var c = 0u; c < whole; c++) {
+            var at = 0u;
+            for (; at + {{ UNROLL - 1 }}u < whole; at += {{ UNROLL }}u) {
+{% for n in range(UNROLL) %}
+                {
+                let c = at + {{ n }}u;
+{{ four_inputs(tile, false) }}                }
+{% endfor %}
+            }
+            for (; at < whole; at++) {
+                let c = at;
 {{ four_inputs(tile, false) }}            }
             if (whole < layer.input_stride) {
                 let c = whole;
@@ -139,6 +149,14 @@ weight(weights_{{ q }}_{{ j }} + c)
     }
 }
 {% endfor %}
+{% macro one_row(tile) %}
+{% for p in range(tile.thread_rows // 4) %}
+                let x_{{ p }} = scratch[inputs_{{ p }} + r * layer.input_stride];
+{% endfor %}
+{% call(q) backward_weights_chain(tile) %}
+scratch[gradients_{{ q }} + r * layer.output_stride]
+{% endcall %}
+{% endmacro %}
 {% for tile in [wide_weights, narrow_weights] %}
 
 fn backward_weights_{{ tile.name }}(l: u32, step: Step, t: u32) {
@@ -146,6 +164,7 @@ fn backward_weights_{{ tile.name }}(l: u32, step: Step, t: u32) {
     let layer = layer_of(l);
     let x = rows_at(step, layer.x);
     let dy = rows_at(step, layer.dy);
+    let to = beside_rows(step, layer.gradients);
     let lane = t % {{ tile.lanes }}u;
     let first = t / {{ tile.lanes }}u * {{ tile.thread_rows // 4 }}u;
     for (var input = first; input < layer.input_stride; input += {{ tile.rows // 4 }}u) {
@@ -160,35 +179,79 @@ fn backward_weights_{{ tile.name }}(l: u32, step: Step, t: u32) {
             var acc_{{ i }}_{{ q }} = vec4<f32>(0.0);
 {% endfor %}
 {% endfor %}
-            for (var r = 0u; r < step.batch.rows; r++) {
-{% for p in range(tile.thread_rows // 4) %}
-                let x_{{ p }} = scratch[inputs_{{ p }} + r * layer.input_stride];
+            var at = 0u;
+            for (; at + {{ 2 * UNROLL - 1 }}u < step.batch.rows; at += {{ 2 * UNROLL }}u) {
+{% for n in range(2 * UNROLL) %}
+                {
+                let r = at + {{ n }}u;
+{{ one_row(tile) }}                }
 {% endfor %}
-{% call(q) backward_weights_chain(tile) %}
-scratch[gradients_{{ q }} + r * layer.output_stride]
-{% endcall %}
             }
-{% call(i, at_column, value) each_result(tile, "layer.inputs - 4u * input", "layer.output_stride") %}
-                    update_weight(layer, member, step, 4u * input + {{ i }}, {{ at_column }}, {{ value }});
-{% endcall %}
+            for (; at < step.batch.rows; at++) {
+                let r = at;
+{{ one_row(tile) }}            }
+            let count = min({{ tile.thread_rows }}u, layer.inputs - 4u * input);
+{% for q in range(tile.thread_columns_4) %}
+            if (column_{{ q }} < layer.output_stride) {
+{% for i in range(tile.thread_rows) %}
+                if ({{ i }}u < count) {
+                    scratch[to + (4u * input + {{ i }}u) * layer.output_stride + column_{{ q }}] = acc_{{ i }}_{{ q }};
+                }
+{% endfor %}
+            }
+{% endfor %}
         }
     }
 }
 {% endfor %}
 
-fn backward_biases(l: u32, step: Step, t: u32) {
-    let member = own;
-    let layer = layer_of(l);
-    if (layer.bias == 0u) {
-        return;
-    }
-    for (var column = t; column < layer.output_stride; column += THREADS) {
-        let dy = rows_at(step, layer.dy) + column;
-        var bias = vec4<f32>(0.0);
-        for (var r = 0u; r < step.batch.rows; r++) {
-            bias += scratch[dy + r * layer.output_stride];
+// Gradients of the biases of all layers, by the last invocations, of which products leave some idle.
+fn backward_biases(step: Step, t: u32) {
+    for (var l = 0u; l < arrayLength(&layers); l++) {
+        let layer = layers[l];
+        let to = beside_rows(step, layer.gradients) + layer.inputs * layer.output_stride;
+        let columns = layer.bias * layer.output_stride;
+        for (var column = THREADS - 1u - t; column < columns; column += THREADS) {
+            let dy = rows_at(step, layer.dy) + column;
+            var bias = vec4<f32>(0.0);
+            for (var r = 0u; r < step.batch.rows; r++) {
+                bias += scratch[dy + r * layer.output_stride];
+            }
+            scratch[to + column] = bias;
         }
-        update_weight(layer, member, step, layer.inputs, column, bias);
+    }
+}
+
+// The optimizer's update of all weights and biases, from their gradients in the scratch. Layers are read from
+// their table also where they are written in, so that a compiler does not write the loop out for each.
+fn update_parameters(step: Step, t: u32) {
+    let member = own;
+    for (var l = 0u; l < arrayLength(&layers); l++) {
+        let layer = layers[l];
+        let stride = layer.weights_stride;
+        let weights = weight_at(layer, step.slot, 0u, 0u);
+        let vectors = layer.moments + member.first_moment * stride;
+        let gradients = beside_rows(step, layer.gradients);
+        // Two at once, all loaded before any is stored, since a compiler does not load past a store.
+        for (var i = t; i < stride; i += 2u * THREADS) {
+            let j = min(i + THREADS, stride - 1u);
+{% for i in ["i", "j"] %}
+            let parameter_{{ i }} = weight(weights + {{ i }});
+            let gradient_{{ i }} = scratch[gradients + {{ i }}];
+            let moments_{{ i }} = moments_at(member, vectors + {{ i }}, stride);
+{% endfor %}
+{% for i in ["i", "j"] %}
+            let updated_{{ i }} = optimizer_update(
+                member, step.batch.step_size, step.batch.epsilon,
+                parameter_{{ i }}, gradient_{{ i }}, moments_{{ i }}.first, moments_{{ i }}.second);
+{% endfor %}
+            set_weight(weights + i, updated_i.parameter);
+            keep_moments(member, vectors + i, stride, updated_i);
+            if (i + THREADS < stride) {
+                set_weight(weights + j, updated_j.parameter);
+                keep_moments(member, vectors + j, stride, updated_j);
+            }
+        }
     }
 }
 {% endif %}

@@ -5,10 +5,13 @@
 const UNSOUND = 3e38;
 const LOSS_ROWS = {{ LOSS_ROWS }}u;
 var<workgroup> row_losses: array<f32, {{ LOSS_ROWS }}>;
-var<workgroup> block_losses: array<f32, {{ LOSS_ROWS // 16 }}>;
 
 fn logits_at(at: u32) -> vec4<f32> {
     return scratch[at];
+}
+
+fn keep_exponentials(at: u32, e: vec4<f32>) {
+    scratch[at] = e;
 }
 {% include "shared/softmax.wgsl" %}
 
@@ -23,32 +26,45 @@ fn row_loss(layer: ResidentLayer, step: Step, row: u32) -> f32 {
     return select(UNSOUND, softmax.loss, softmax.finite);
 }
 
-// The loss, for the first invocation alone.
+// The loss so far, with the sums of blocks of 16 rows from `first` on of those that are at hand.
+fn with_blocks(so_far: f32, first: u32, rows: u32) -> f32 {
+    var loss = so_far;
+    for (var block = 0u; first + 16u * block < rows && block < LOSS_ROWS / 16u; block++) {
+        var sum = 0.0;
+        for (var i = 0u; i < 16u; i++) {
+            sum += row_losses[16u * block + i];
+        }
+        loss += sum;
+    }
+    return loss;
+}
+
+// The loss, for the invocation that leads alone; the others go on.
 fn loss_and_gradient(layer: ResidentLayer, step: Step, t: u32) -> f32 {
+    let rows = step.batch.rows;
     var loss = 0.0;
-    for (var first = 0u; first < step.batch.rows; first += LOSS_ROWS) {
+    var first = 0u;
+    loop {
         for (var r = t; r < LOSS_ROWS; r += THREADS) {
             var of_row = 0.0;
-            if (first + r < step.batch.rows) {
+            if (first + r < rows) {
                 of_row = row_loss(layer, step, first + r);
             }
             row_losses[r] = of_row;
         }
         workgroupBarrier();
-        for (var block = t; block < LOSS_ROWS / 16u; block += THREADS) {
-            var sum = 0.0;
-            for (var i = 0u; i < 16u; i++) {
-                sum += row_losses[16u * block + i];
-            }
-            block_losses[block] = sum;
+        if (first + LOSS_ROWS >= rows) {
+            break;
+        }
+        if (leads(t)) {
+            loss = with_blocks(loss, first, rows);
         }
         workgroupBarrier();
-        if (t == 0u) {
-            for (var block = 0u; first + 16u * block < step.batch.rows && block < LOSS_ROWS / 16u; block++) {
-                loss += block_losses[block];
-            }
-        }
+        first += LOSS_ROWS;
     }
     storageBarrier();
+    if (leads(t)) {
+        loss = with_blocks(loss, first, rows);
+    }
     return loss;
 }

@@ -1,5 +1,6 @@
 // Softmax and cross-entropy of one row of logits. The kernel says where these lie: it declares
-// `fn logits_at(at: u32) -> vec4<f32>`, four logits at a time; a row's begin at `first`.
+// `fn logits_at(at: u32) -> vec4<f32>`, four logits at a time; a row's begin at `first`. It may keep what comes of
+// them, e^(logit - top): `fn keep_exponentials(at: u32, e: vec4<f32>)`.
 // Twin: src/engine/cpu/softmax_cross_entropy.rs.
 
 struct Row {
@@ -34,6 +35,7 @@ fn softmax_row(first: u32, classes: u32, target_class: u32) -> Row {
     }
     for (var c = 0u; c < classes; c += 4u) {
         let e = exponential_4(logits_at(first + c / 4u) - out.top);
+        keep_exponentials(first + c / 4u, e);
 {% for part in "xyzw" %}
         if (c + {{ loop.index0 }}u < classes) {
             out.sum += e.{{ part }};
@@ -44,11 +46,10 @@ fn softmax_row(first: u32, classes: u32, target_class: u32) -> Row {
     return out;
 }
 
-// Of classes 4 c4 to 4 c4 + 3: `mean` times (softmax - one hot); 0 in the padding.
+// Of classes 4 c4 to 4 c4 + 3: `mean` times (softmax - one hot), from their exponentials; 0 in the padding.
 fn softmax_gradient(
-    logits: vec4<f32>, row: Row, c4: u32, classes: u32, target_class: u32, mean: f32,
+    e: vec4<f32>, row: Row, c4: u32, classes: u32, target_class: u32, mean: f32,
 ) -> vec4<f32> {
-    let e = exponential_4(logits - row.top);
     let columns = 4u * c4 + vec4<u32>(0u, 1u, 2u, 3u);
     let least = LEAST_PROBABILITY * row.sum;
     var d = select(e * (mean / row.sum), vec4<f32>(0.0), e < vec4<f32>(least));

@@ -19,6 +19,8 @@ pub struct ScratchLayer {
     pub statistics: u64,
     /// Inputs: the outputs of the layer before, or the rows of the batch, where they are gathered.
     pub x: u64,
+    /// Gradients of weights and biases, in the part beside the rows, where nothing is staged.
+    pub gradients: u64,
 }
 
 /// The scratch of a member: regions of `[rows][units]`, then what does not grow with the rows.
@@ -55,6 +57,11 @@ impl ScratchLayout {
                 place.z = layout.take_rows(stride);
                 place.statistics = layout.member_stride;
                 layout.member_stride += NORM_ROWS * stride;
+            }
+            if gathers {
+                let rows = layer.inputs + usize::from(!layer.bias.is_empty());
+                place.gradients = layout.member_stride;
+                layout.member_stride += rows as u64 * stride;
             }
             if let Some(before) = layout.layers.last() {
                 place.x = before.h;
@@ -107,23 +114,30 @@ mod tests {
     fn the_scratch_of_two_hidden_layers() {
         let shape = Shape::new(9, &[20, 7], 3).with_batch_norm(true);
         let layout = ScratchLayout::new(&shape, true);
-        let layer = |x, h, dy, z, statistics| ScratchLayer {
+        let layer = |x, [h, dy, z]: [u64; 3], statistics, gradients| ScratchLayer {
             h,
             dy,
             z,
             statistics,
             x,
+            gradients,
         };
+        // Behind the statistics of a layer, 8 rows of units, come its gradients: 9 x 20, 20 x 7, 7 x 3 and biases.
         let expected = [
-            layer(22, 0, 5, 10, 0),
-            layer(0, 15, 17, 19, 40),
-            layer(15, 21, 21, 0, 0),
+            layer(22, [0, 5, 10], 0, 40),
+            layer(0, [15, 17, 19], 85, 101),
+            layer(15, [21, 21, 0], 0, 141),
         ];
         assert_eq!(layout.layers, expected);
-        assert_eq!((layout.row_stride, layout.member_stride), (25, 56));
-        assert_eq!(layout.bytes(32), 16 * (32 * 25 + 56));
+        assert_eq!((layout.row_stride, layout.member_stride), (25, 149));
+        assert_eq!(layout.bytes(32), 16 * (32 * 25 + 149));
         let staged = ScratchLayout::new(&shape, false);
-        assert_eq!(staged.layers[1..], expected[1..]);
+        let expected = [
+            layer(0, [0, 5, 10], 0, 0),
+            layer(0, [15, 17, 19], 40, 0),
+            layer(15, [21, 21, 0], 0, 0),
+        ];
+        assert_eq!(staged.layers, expected);
         assert_eq!(staged.bytes(32), 16 * (32 * 22 + 56));
     }
 

@@ -222,6 +222,8 @@ pub struct ResidentLayer {
     pub statistics: u32,
     /// Inputs in the scratch.
     pub x: u32,
+    /// Gradients of weights and biases, in a member's part of the scratch beside its rows.
+    pub gradients: u32,
 }
 
 impl ResidentLayer {
@@ -252,6 +254,7 @@ impl ResidentLayer {
                 z: place(at.z),
                 statistics: place(at.statistics),
                 x: place(at.x),
+                gradients: place(at.gradients),
                 ..Self::default()
             }
         };

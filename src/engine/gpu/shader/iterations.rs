@@ -1,6 +1,6 @@
 //! How many iterations the loops of the resident kernel make.
 
-use super::resident::{CHUNK_ROWS, NARROW_4, Product, ResidentTiles, ResidentVariant};
+use super::resident::{CHUNK_ROWS, NARROW_4, Product, ResidentTiles, ResidentVariant, UNROLL};
 use crate::train::Shape;
 
 /// Iterations of all loops that one invocation makes, at most.
@@ -20,20 +20,22 @@ impl Iterations {
     pub fn new(variant: ResidentVariant, shape: &Shape, batch: usize) -> Self {
         let counter = Counter::new(variant, batch);
         let mut step = counter.loss(shape.outputs()) + counter.gather(shape.inputs());
-        // The loops over layers: forward, and twice backward.
+        // The loops over layers: forward, twice backward, biases and updates.
         let mut layers = Trips::default();
         let mut dispatch = Trips::default();
         for layer in shape.layers() {
             let [inputs, outputs] = [layer.inputs, layer.outputs].map(|n| n.div_ceil(4) as u64);
             layers = layers + counter.forward(inputs, outputs) + counter.backward(outputs, inputs);
             layers = layers + counter.weights(inputs, outputs);
+            layers = layers + counter.update((4 * inputs + 1) * outputs);
             if layer.batch_norm() {
                 layers = layers + counter.norm(outputs);
             }
             dispatch = dispatch + counter.copies(inputs, outputs) + counter.copies(inputs, outputs);
         }
         let count = shape.layers().len() as u64;
-        step = step + layers + looped(count, Trips::default()).times(3) + layers.last_rounds();
+        step = step + layers + looped(count, Trips::default()).times(5) + layers.last_rounds();
+        dispatch = dispatch + counter.gather(shape.inputs());
         let dispatch = looped(1, dispatch + looped(count, Trips::default()).times(2));
         Self {
             step: 1 + step.all,
@@ -148,10 +150,19 @@ impl Counter {
         straight(vec4s.div_ceil(self.tiles.threads.into()))
     }
 
-    /// Tiles of a result of so many rows and `vec4`s of columns, with a loop of so many iterations each; the
-    /// other width of tiles is masked.
+    /// The update of so many `vec4`s of parameters from their gradients, where nothing is staged.
+    fn update(self, parameters: u64) -> Trips {
+        if !self.tiles.is_direct() {
+            return Trips::default();
+        }
+        straight(parameters.div_ceil(2 * u64::from(self.tiles.threads)))
+    }
+
+    /// Tiles of a result of so many rows and `vec4`s of columns, with a loop of so many iterations each, and one of
+    /// those that are left over where several are written out; the other width of tiles is masked.
     fn direct(self, rows: u64, columns: u64, tile: Product, inner: u64) -> Trips {
-        let cut = straight(inner) + straight(tile.held().into());
+        let unrolled = straight(inner) + straight(2 * u64::from(UNROLL));
+        let cut = unrolled + straight(tile.held().into());
         let columns = looped(columns.div_ceil(tile.columns_4.into()), cut);
         self.and_the_other_width(looped(rows.div_ceil(tile.rows.into()), columns))
     }
@@ -230,8 +241,7 @@ impl Counter {
         // Top, sum, gradient.
         let row = straight(classes.div_ceil(4) as u64).times(3);
         let rows = looped(losses.div_ceil(threads), row);
-        let blocks = looped((losses / 16).div_ceil(threads), straight(16));
-        let chunk = rows + blocks + straight(losses / 16);
+        let chunk = rows + looped(losses / 16, straight(16));
         looped(self.rows.div_ceil(losses), chunk)
     }
 

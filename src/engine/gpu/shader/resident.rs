@@ -29,6 +29,9 @@ pub(super) const CHUNK_ROWS: u32 = 16;
 const STORAGE_INNER_4: u32 = 4;
 /// `vec4`s of an invocation up to which what follows a product is written once for each, where nothing is staged.
 const MOST_UNROLLED: u32 = 4;
+/// Steps of the inner dimension of a product that are written out, where nothing is staged: on an H200 2 were faster
+/// than 1 and 4.
+pub(super) const UNROLL: u32 = 2;
 /// `vec4`s of columns of a narrow tile.
 pub(super) const NARROW_4: u32 = 4;
 
@@ -224,13 +227,14 @@ fn layer_values(layer: ResidentLayer) -> Value {
         z => layer.z,
         statistics => layer.statistics,
         x => layer.x,
+        gradients => layer.gradients,
     }
 }
 
-/// Bytes of the workgroup's memory beside the arena: cursor, member, state, mark, losses of rows and of blocks.
+/// Bytes of the workgroup's memory beside the arena: this batch and the next, member, state, mark, losses of rows.
 fn bytes_beside(tiles: ResidentTiles) -> u32 {
-    let state = size_of::<Cursor>() + size_of::<MemberData>() + size_of::<State>();
-    state as u32 + 4 + 4 * tiles.losses() + tiles.losses() / 4
+    let state = 2 * size_of::<Cursor>() + size_of::<MemberData>() + size_of::<State>();
+    state as u32 + 4 + 4 * tiles.losses()
 }
 
 /// Bytes that drivers may lose to aligning these.
@@ -314,6 +318,8 @@ impl ResidentVariant {
             GROUP_COLUMNS => tiles.threads.min(8),
             in_arena => self.arena.is_some(),
             direct => tiles.is_direct(),
+            UNROLL => UNROLL,
+            judges_late => tiles.is_direct() && !self.needs.batch_norm,
             looped => self.is_looped(),
             coherent => self.coherent,
             source => self.source.name(),

@@ -253,10 +253,14 @@ const UNNOTICED: &[Unnoticed] = &[
     ("norm_sums", 1, "those that add are in the first group"),
     (
         "loss_and_gradient",
-        1,
-        "blocks are summed in the first group",
+        0,
+        "the invocation that leads is in the last group",
     ),
-    ("loss_and_gradient", 2, CURSOR_LOADED),
+    (
+        "loss_and_gradient",
+        2,
+        "another stands before; this one orders storage",
+    ),
 ];
 
 /// Where operands are staged.
@@ -270,7 +274,7 @@ const UNNOTICED_STAGED: &[Unnoticed] = &[
 ];
 
 /// Where nothing is staged.
-const UNNOTICED_DIRECT: &[Unnoticed] = &[("resident", 0, CURSOR_LOADED)];
+const UNNOTICED_DIRECT: &[Unnoticed] = &[];
 
 /// Of the kernel that evaluates, in all forms.
 const UNNOTICED_IN_EVALUATIONS: &[Unnoticed] = &[
@@ -285,7 +289,6 @@ const UNNOTICED_IN_STAGED_EVALUATIONS: &[Unnoticed] = &[
     ("forward_narrow", 3, STAGED_BEHIND),
 ];
 
-const CURSOR_LOADED: &str = "the cursor is loaded behind; this one orders storage";
 const PUBLISHED: &str = "those that publish are in the first group";
 const ORDERS_STORAGE: &str = "the tile's last barrier stands before; this one orders storage";
 const STAGED_ALIKE: &str = "what is staged next falls on values that the same group has read";
@@ -311,11 +314,11 @@ fn without_barrier(text: &str, n: usize) -> Option<(String, (String, usize))> {
     None
 }
 
-/// Members without anything that llvmpipe would take long to compile.
+/// Members without anything that llvmpipe would take long to compile; one makes several steps a dispatch.
 fn plain_members() -> Vec<Member> {
     let mut all = members(2);
-    for member in &mut all {
-        member.hyperparameters.batch_size = 50;
+    for (member, batch_size) in all.iter_mut().zip([50, 7]) {
+        member.hyperparameters.batch_size = batch_size;
         member.hyperparameters.optimizer = optimizers()[0];
         member.hyperparameters.activation = Activation::Relu;
         member.hyperparameters.dropout = 0.0;

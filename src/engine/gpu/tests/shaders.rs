@@ -154,7 +154,7 @@ fn rust_structs() -> BTreeMap<&'static str, Fields> {
         "unused_0" => unused + 0, "unused_1" => unused + 1);
     let resident_layer = fields!(ResidentLayer: inputs, outputs, input_stride, output_stride, bias,
         hidden, normalized, weights, weights_stride, moments, scale, running, scale_moments, in_arena,
-        h, dy, z, statistics, x);
+        h, dy, z, statistics, x, gradients);
     let chains = fields!(Chains: iterations, factor, addend, unused);
     BTreeMap::from([
         ("Chains", chains),
