@@ -9,6 +9,7 @@ use crate::engine::{AdapterDescription, EngineError};
 const WANTED: wgpu::Features = wgpu::Features::TIMESTAMP_QUERY
     .union(wgpu::Features::MEMORY_DECORATION_COHERENT)
     .union(wgpu::Features::PIPELINE_CACHE)
+    .union(wgpu::Features::PASSTHROUGH_SHADERS)
     .union(wgpu::Features::SUBGROUP);
 
 /// An open device.

@@ -1,5 +1,7 @@
 //! What all kernels have in common: compiling, binding, dispatching.
 
+#[cfg(not(target_vendor = "apple"))]
+use super::spirv::translated;
 use crate::engine::gpu::GpuDevice;
 use crate::engine::gpu::shader::{self, ResidentKernel, ResidentVariant, Source, Variant};
 use crate::train::Shape;
@@ -106,6 +108,12 @@ pub enum Checks {
     Off,
 }
 
+/// A kernel's module, and the layout of what it binds.
+pub(super) struct Translated {
+    pub module: wgpu::ShaderModule,
+    pub layout: wgpu::BindGroupLayout,
+}
+
 /// A compiled kernel.
 #[derive(Debug)]
 pub struct Kernel {
@@ -125,13 +133,37 @@ impl Kernel {
     /// Compiles this text, whose entry point is `name`. Errors reach the device's error scope.
     pub fn from_wgsl(gpu: &GpuDevice, checks: Checks, name: &'static str, wgsl: String) -> Self {
         let label = format!("regatta.{name}");
-        let module = shader_module(&gpu.device, checks, &label, wgsl);
+        match translated(gpu, checks, &label, name, &wgsl) {
+            Some(of) => Self::from_module(gpu, name, &label, &of.module, Some(&of.layout)),
+            None => {
+                let module = shader_module(&gpu.device, checks, &label, wgsl);
+                Self::from_module(gpu, name, &label, &module, None)
+            }
+        }
+    }
+
+    /// The kernel of a module; without a layout it binds what wgpu finds that it uses.
+    fn from_module(
+        gpu: &GpuDevice,
+        name: &'static str,
+        label: &str,
+        module: &wgpu::ShaderModule,
+        layout: Option<&wgpu::BindGroupLayout>,
+    ) -> Self {
+        let layout = layout.map(|layout| {
+            gpu.device
+                .create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
+                    label: Some(label),
+                    bind_group_layouts: &[Some(layout)],
+                    ..Default::default()
+                })
+        });
         let pipeline = gpu
             .device
             .create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
-                label: Some(&label),
-                layout: None,
-                module: &module,
+                label: Some(label),
+                layout: layout.as_ref(),
+                module,
                 entry_point: Some(name),
                 compilation_options: wgpu::PipelineCompilationOptions {
                     zero_initialize_workgroup_memory: false,
@@ -196,6 +228,12 @@ impl Kernel {
         pass.set_bind_group(0, bindings, &[]);
         pass.dispatch_workgroups(x, y, 1);
     }
+}
+
+/// Only wgpu translates for Metal.
+#[cfg(target_vendor = "apple")]
+fn translated(_: &GpuDevice, _: Checks, _: &str, _: &str, _: &str) -> Option<Translated> {
+    None
 }
 
 fn shader_module(

@@ -2,6 +2,9 @@
 //! `shaders/` and its twin in `engine/cpu`.
 
 mod kernel;
+// Only where wgpu translates to SPIR-V too.
+#[cfg(not(target_vendor = "apple"))]
+mod spirv;
 
 pub mod batch_norm_backward;
 pub mod batch_norm_backward_statistics;
