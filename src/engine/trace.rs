@@ -21,6 +21,8 @@ struct Recorded {
 pub enum Track {
     /// The host's thread.
     Host,
+    /// The thread that writes records.
+    Records,
     /// The device, by its own timestamps.
     Device,
 }
@@ -29,6 +31,7 @@ impl Track {
     fn name(self) -> &'static str {
         match self {
             Self::Host => "host",
+            Self::Records => "records",
             Self::Device => "device",
         }
     }
@@ -37,6 +40,7 @@ impl Track {
         match self {
             Self::Host => 1,
             Self::Device => 2,
+            Self::Records => 3,
         }
     }
 }
@@ -58,6 +62,7 @@ pub struct Span {
 #[derive(Debug)]
 pub struct Running<'t> {
     trace: &'t Trace,
+    track: Track,
     name: &'static str,
     begun: Option<Instant>,
 }
@@ -71,7 +76,7 @@ impl Drop for Running<'_> {
             );
             self.trace.add(Span {
                 name: self.name,
-                track: Track::Host,
+                track: self.track,
                 begin_s,
                 end_s,
             });
@@ -95,8 +100,18 @@ impl Trace {
 
     /// A span of the host, until what is returned goes.
     pub fn host(&self, name: &'static str) -> Running<'_> {
+        self.span(Track::Host, name)
+    }
+
+    /// A span of the thread that writes records, until what is returned goes.
+    pub fn records(&self, name: &'static str) -> Running<'_> {
+        self.span(Track::Records, name)
+    }
+
+    fn span(&self, track: Track, name: &'static str) -> Running<'_> {
         Running {
             trace: self,
+            track,
             name,
             begun: self.0.as_ref().map(|_| Instant::now()),
         }
@@ -158,7 +173,9 @@ impl Trace {
                 "tid": span.track.number(), "ts": span.begin_s * 1e6,
                 "dur": (span.end_s - span.begin_s) * 1e6})
         };
-        let mut events = vec![track(Track::Host), track(Track::Device)];
+        let mut events = [Track::Host, Track::Device, Track::Records]
+            .map(track)
+            .to_vec();
         events.extend(self.spans().iter().map(event));
         json!({
             "displayTimeUnit": "ms",
@@ -236,7 +253,7 @@ mod tests {
         assert_eq!([spans[0].name, spans[1].name], ["outer", "inner"]);
         assert!(spans[0].end_s >= spans[1].end_s);
         let events = trace.json()["traceEvents"].as_array().unwrap().len();
-        assert_eq!(events, 2 + 2, "two names of tracks");
+        assert_eq!(events, 2 + 3, "three names of tracks");
     }
 
     #[test]

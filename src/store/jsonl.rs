@@ -5,6 +5,7 @@ use std::io::{BufRead, BufReader, Seek, SeekFrom, Write};
 use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 
+use rayon::prelude::*;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -49,12 +50,12 @@ impl Appender {
         Ok(metadata.map_err(StoreError::io("read", &self.path))?.len())
     }
 
-    /// Appends one line. When that fails, as on a full disk, what was written of it is taken back.
-    pub fn append<R: Serialize>(&mut self, record: &R) -> Result<(), StoreError> {
-        let mut line = serde_json::to_vec(record).expect("records are plain JSON");
-        line.push(b'\n');
+    /// Appends a line a record, as one write; lines are made by all cores. When that fails, as on a full disk, what
+    /// was written is taken back.
+    pub fn append<R: Serialize + Sync>(&mut self, records: &[R]) -> Result<(), StoreError> {
+        let lines: Vec<Vec<u8>> = records.par_iter().map(line).collect();
         let before = self.length()?;
-        self.file.write_all(&line).map_err(|error| {
+        self.file.write_all(&lines.concat()).map_err(|error| {
             // If even this fails, the next resume cuts the torn line.
             let _ = self.file.set_len(before);
             StoreError::io("write", &self.path)(error)
@@ -70,15 +71,17 @@ impl Appender {
 
     /// Cuts the file back to `records`, written as a whole.
     pub fn replace<R: Serialize>(&mut self, records: &[R]) -> Result<(), StoreError> {
-        let mut bytes = Vec::new();
-        for record in records {
-            serde_json::to_writer(&mut bytes, record).expect("records are plain JSON");
-            bytes.push(b'\n');
-        }
+        let bytes: Vec<u8> = records.iter().flat_map(line).collect();
         atomic::write_bytes(&self.path, &bytes)?;
         (*self, _) = Self::open(&self.path)?;
         Ok(())
     }
+}
+
+fn line<R: Serialize>(record: &R) -> Vec<u8> {
+    let mut line = serde_json::to_vec(record).expect("records are plain JSON");
+    line.push(b'\n');
+    line
 }
 
 /// Length of the file up to the end of its last whole line.

@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::io::BufWriter;
 use std::path::{Path, PathBuf};
+use std::thread::JoinHandle;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -13,6 +14,7 @@ use super::{
     NetworkFile, RunRecord, SCHEMA_VERSION, StoreError, SummaryRecord, TrialRecord, WaveRecord,
     atomic,
 };
+use crate::engine::Trace;
 
 const RUN: &str = "run.json";
 const TRIALS: &str = "trials.jsonl";
@@ -29,10 +31,32 @@ const LATEST: &str = "latest";
 /// A run that is being written. While it is open, no other process can write it.
 pub struct Run {
     folder: PathBuf,
-    trials: Appender,
-    waves: Appender,
+    records: Growing,
     /// Holds the lock until the run is closed.
     _lock: File,
+}
+
+/// The records of a run, here or with the thread that appends to them.
+enum Growing {
+    Here(Records),
+    Behind(JoinHandle<(Records, Result<(), StoreError>)>),
+    /// Only for as long as it takes to change from one to the other.
+    Between,
+}
+
+/// The files of a run that grow.
+struct Records {
+    trials: Appender,
+    waves: Appender,
+}
+
+impl Records {
+    fn append(&mut self, wave: &WaveRecord, trials: &[TrialRecord]) -> Result<(), StoreError> {
+        self.waves.append(std::slice::from_ref(wave))?;
+        self.waves.sync()?;
+        self.trials.append(trials)?;
+        self.trials.sync()
+    }
 }
 
 /// A run that was opened to go on.
@@ -159,8 +183,7 @@ fn lock(folder: &Path) -> Result<(Run, u64), StoreError> {
     let (trials, torn_trials) = Appender::open(&folder.join(TRIALS))?;
     let run = Run {
         folder: folder.to_owned(),
-        trials,
-        waves,
+        records: Growing::Here(Records { trials, waves }),
         _lock: lock,
     };
     Ok((run, torn_waves + torn_trials))
@@ -217,14 +240,76 @@ impl Run {
     /// replaced.
     ///
     /// # Errors
-    /// The system's refusal; a line that was torn by it is taken back.
+    /// The system's refusal; a line that was torn by it is taken back. Or that of an earlier
+    /// [`append_behind`](Self::append_behind).
     pub fn append(&mut self, wave: &WaveRecord, trials: &[TrialRecord]) -> Result<(), StoreError> {
-        self.waves.append(wave)?;
-        self.waves.sync()?;
-        for trial in trials {
-            self.trials.append(trial)?;
+        self.records()?.append(wave, trials)
+    }
+
+    /// The same on a thread of its own, which then removes the checkpoint, since it is of this wave or an earlier
+    /// one: no other is written before. [`settle`](Self::settle) waits for it.
+    ///
+    /// # Errors
+    /// That of the call before.
+    pub fn append_behind(
+        &mut self,
+        wave: WaveRecord,
+        trials: Vec<TrialRecord>,
+        trace: Trace,
+    ) -> Result<(), StoreError> {
+        self.settle()?;
+        let path = self.folder.join(WAVE);
+        let work = move |mut records: Records| {
+            let _span = trace.records("write records");
+            let done = records
+                .append(&wave, &trials)
+                .and_then(|()| remove_file(&path));
+            (records, done)
+        };
+        self.records = match std::mem::replace(&mut self.records, Growing::Between) {
+            Growing::Here(records) => Growing::Behind(std::thread::spawn(move || work(records))),
+            other => other,
+        };
+        Ok(())
+    }
+
+    /// Waits for what is written behind.
+    ///
+    /// # Errors
+    /// Why it could not be written.
+    pub fn settle(&mut self) -> Result<(), StoreError> {
+        match std::mem::replace(&mut self.records, Growing::Between) {
+            Growing::Behind(writing) => {
+                let (records, done) = writing
+                    .join()
+                    .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+                self.records = Growing::Here(records);
+                done
+            }
+            other => {
+                self.records = other;
+                Ok(())
+            }
         }
-        self.trials.sync()
+    }
+
+    /// Whether what is written behind, if anything, could be written as far as that is known.
+    ///
+    /// # Errors
+    /// Why it could not be.
+    pub fn check(&mut self) -> Result<(), StoreError> {
+        match &self.records {
+            Growing::Behind(writing) if writing.is_finished() => self.settle(),
+            _ => Ok(()),
+        }
+    }
+
+    fn records(&mut self) -> Result<&mut Records, StoreError> {
+        self.settle()?;
+        match &mut self.records {
+            Growing::Here(records) => Ok(records),
+            _ => unreachable!("what was behind has been waited for"),
+        }
     }
 
     /// Forgets what the waves from this number on have cost, since they are trained again.
@@ -232,10 +317,11 @@ impl Run {
     /// # Errors
     /// The system's refusal.
     pub fn forget_waves_from(&mut self, wave: u64) -> Result<(), StoreError> {
+        self.settle()?;
         let all: Vec<WaveRecord> = self.reader().waves()?.collect::<Result<_, _>>()?;
         let kept: Vec<&WaveRecord> = all.iter().filter(|record| record.wave < wave).collect();
         if kept.len() < all.len() {
-            self.waves.replace(&kept)?;
+            self.records()?.waves.replace(&kept)?;
         }
         Ok(())
     }
@@ -244,7 +330,8 @@ impl Run {
     ///
     /// # Errors
     /// The system's refusal; the one before is kept.
-    pub fn save_checkpoint(&self, checkpoint: &Checkpoint) -> Result<(), StoreError> {
+    pub fn save_checkpoint(&mut self, checkpoint: &Checkpoint) -> Result<(), StoreError> {
+        self.settle()?;
         checkpoint::write(&self.folder.join(WAVE), checkpoint)
     }
 
@@ -252,7 +339,8 @@ impl Run {
     ///
     /// # Errors
     /// [`StoreError::Damaged`] when it cannot be read.
-    pub fn checkpoint(&self) -> Result<Option<Checkpoint>, StoreError> {
+    pub fn checkpoint(&mut self) -> Result<Option<Checkpoint>, StoreError> {
+        self.settle()?;
         checkpoint::read(&self.folder.join(WAVE))
     }
 
@@ -260,14 +348,9 @@ impl Run {
     ///
     /// # Errors
     /// The system's refusal.
-    pub fn remove_checkpoint(&self) -> Result<(), StoreError> {
-        let path = self.folder.join(WAVE);
-        match fs::remove_file(&path) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                Err(StoreError::io("remove", &path)(error))
-            }
-            _ => Ok(()),
-        }
+    pub fn remove_checkpoint(&mut self) -> Result<(), StoreError> {
+        self.settle()?;
+        remove_file(&self.folder.join(WAVE))
     }
 
     /// Writes `cv_results.csv` as a whole.
@@ -296,6 +379,23 @@ impl Run {
     /// The system's refusal.
     pub fn write_summary(&self, summary: &SummaryRecord) -> Result<(), StoreError> {
         write_json(&self.folder.join(SUMMARY), summary)
+    }
+}
+
+impl Drop for Run {
+    /// What is written behind is waited for; whoever wants to hear of an error settles before.
+    fn drop(&mut self) {
+        let _ = self.settle();
+    }
+}
+
+/// Removes a file that may not be there.
+fn remove_file(path: &Path) -> Result<(), StoreError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(StoreError::io("remove", path)(error))
+        }
+        _ => Ok(()),
     }
 }
 

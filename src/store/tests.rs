@@ -8,7 +8,7 @@ use serde_json::json;
 use super::checkpoint::{self, Checkpoint, CheckpointHeader, MemberHistory};
 use super::jsonl::{Appender, Reader};
 use super::*;
-use crate::engine::MemberSnapshot;
+use crate::engine::{MemberSnapshot, Trace};
 use crate::train::{MemberId, REFIT};
 
 fn run_record() -> RunRecord {
@@ -94,6 +94,54 @@ fn what_is_appended_is_read_back_and_params_keep_their_order() {
         "{text}"
     );
     assert_eq!(run.reader().run().unwrap(), run_record());
+}
+
+#[test]
+fn what_is_appended_behind_is_there_when_it_is_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut run = create(&folder.path().join("run"), &run_record()).unwrap();
+    run.save_checkpoint(&checkpoint()).unwrap();
+    for number in 0..3 {
+        run.append_behind(wave(number), vec![trial(number)], Trace::default())
+            .unwrap();
+    }
+    run.settle().unwrap();
+    assert_eq!(trials_of(&run), [trial(0), trial(1), trial(2)]);
+    assert_eq!(run.reader().waves().unwrap().count(), 3);
+    assert!(
+        run.checkpoint().unwrap().is_none(),
+        "it was of a wave before"
+    );
+    // The next wave's stays.
+    run.append_behind(wave(3), vec![trial(3)], Trace::default())
+        .unwrap();
+    run.save_checkpoint(&checkpoint()).unwrap();
+    assert!(run.checkpoint().unwrap().is_some());
+    assert_eq!(trials_of(&run).len(), 4);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn what_cannot_be_appended_behind_is_told_by_the_next_call() {
+    let call = |run: &mut Run, which: usize| match which {
+        0 => run.settle(),
+        1 => run.save_checkpoint(&checkpoint()),
+        _ => run.append_behind(wave(1), Vec::new(), Trace::default()),
+    };
+    for which in 0..3 {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("run");
+        drop(create(&path, &run_record()).unwrap());
+        let lines = path.join("trials.jsonl");
+        fs::remove_file(&lines).unwrap();
+        std::os::unix::fs::symlink("/dev/full", &lines).unwrap();
+        let mut run = resume(&path).unwrap().unwrap().run;
+        run.append_behind(wave(0), vec![trial(0)], Trace::default())
+            .unwrap();
+        let error = call(&mut run, which).unwrap_err().to_string();
+        assert!(error.contains("cannot write"), "{error}");
+        run.settle().unwrap();
+    }
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use rayon::prelude::*;
 use serde_json::{Map, Value};
 
 use super::wave::{MemberOutcome, Metrics};
@@ -52,7 +53,8 @@ impl Assembly {
             .partition(|(_, members)| complete(members));
         self.pending = pending;
         let done: BTreeMap<u64, Vec<Option<MemberOutcome>>> = done;
-        done.into_iter()
+        let done: Vec<_> = done.into_iter().collect();
+        done.into_par_iter()
             .map(|(trial, members)| {
                 let members: Vec<MemberOutcome> = members.into_iter().flatten().collect();
                 record(proposals[&trial], &members, &wave.shape, wave.number)

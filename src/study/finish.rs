@@ -43,6 +43,7 @@ impl Session<'_, '_, '_> {
             Some(best) => self.refit(&best)?,
             None => Some(Refitted::default()),
         };
+        self.run.settle()?;
         let Some(refitted) = refitted else {
             return Ok(Ending::Interrupted);
         };

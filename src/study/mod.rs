@@ -16,6 +16,7 @@ mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::sync_channel;
 use std::time::{Duration, Instant};
 
 use crate::data::{Dataset, Splits};
@@ -382,12 +383,19 @@ impl<'s> Study<'s> {
             resumed: false,
             marked: None,
         };
-        for generation in self.generations(plan.limits) {
-            if session.generation(generation)? == WaveEnd::Interrupted {
-                return Ok(Ending::Interrupted);
+        // The next generation is planned while this one is trained.
+        std::thread::scope(|scope| {
+            let (plans, planned) = sync_channel(0);
+            let mut generations = self.generations(plan.limits);
+            scope.spawn(move || generations.try_for_each(|generation| plans.send(generation)));
+            for generation in planned {
+                if session.generation(generation)? == WaveEnd::Interrupted {
+                    session.run.settle()?;
+                    return Ok(Ending::Interrupted);
+                }
             }
-        }
-        session.finish()
+            session.finish()
+        })
     }
 }
 
@@ -485,17 +493,15 @@ impl Session<'_, '_, '_> {
             .into_iter()
             .filter(|trial| !self.tally.holds(trial.trial))
             .collect();
-        let trace = self.control.trace.clone();
-        let _span = trace.host("write records");
-        self.run.append(&wave, &new)?;
-        self.run.remove_checkpoint()?;
-        for trial in new {
-            self.control.observer.on(Event::TrialFinished(&trial));
+        for trial in &new {
+            self.control.observer.on(Event::TrialFinished(trial));
             self.tally
                 .add(trial)
                 .map_err(|trial| StudyError::UnknownTrial { trial })?;
         }
-        Ok(())
+        // The next wave is trained meanwhile.
+        let trace = self.control.trace.clone();
+        Ok(self.run.append_behind(wave, new, trace)?)
     }
 
     fn stopped(&self) -> bool {

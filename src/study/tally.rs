@@ -29,7 +29,7 @@ impl Tally {
         };
         for trial in run.trials()? {
             tally
-                .add(trial?)
+                .add(&trial?)
                 .map_err(|trial| StudyError::UnknownTrial { trial })?;
         }
         Ok(tally)
@@ -42,7 +42,7 @@ impl Tally {
 
     /// Counts a trial that is now on record. One that is none of the study's, or that is there
     /// already, is refused by its number.
-    pub fn add(&mut self, trial: TrialRecord) -> Result<(), u64> {
+    pub fn add(&mut self, trial: &TrialRecord) -> Result<(), u64> {
         if trial.trial >= self.trials || self.holds(trial.trial) {
             return Err(trial.trial);
         }
@@ -52,8 +52,8 @@ impl Tally {
         }
         self.held[at] = true;
         *self.states.entry(trial.state).or_default() += 1;
-        if self.is_better(&trial) {
-            self.best = Some(trial);
+        if self.is_better(trial) {
+            self.best = Some(trial.clone());
         }
         Ok(())
     }

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use rayon::prelude::*;
+
 use super::{Event, Session, StudyError};
 use crate::engine::{EngineError, MemberSnapshot, Part, Progress, Running, Trace, WaveSetup};
 use crate::metrics;
@@ -184,6 +186,7 @@ impl Session<'_, '_, '_> {
 
     /// Writes a checkpoint, if it is time or the study was stopped.
     fn save_when_due(&mut self, run: &mut WaveRun<'_>) -> Result<WaveEnd, StudyError> {
+        self.run.check()?;
         if self.stopped() {
             self.save(run)?;
             return Ok(WaveEnd::Interrupted);
@@ -351,7 +354,7 @@ impl<'w> WaveRun<'w> {
             (e.rows > 0 && e.loss_sum.is_finite()).then(|| metrics::metrics(&e))
         };
         Ok(evaluations
-            .into_iter()
+            .into_par_iter()
             .map(|e| e.and_then(with_rows))
             .collect())
     }
