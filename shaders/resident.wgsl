@@ -4,7 +4,7 @@
 // steps of its member: until the member's epoch ends or it has trained on `run.rows` rows. Members have
 // nothing to wait for but themselves, so that any mix of batch sizes and optimizers is one dispatch.
 //
-// How to read it. A step is, in this order, with a barrier of the workgroup between any two:
+// How to read it. A step is, in this order, with a barrier of the workgroup behind each{{ ", but where it says at once" if direct }}:
 //   forward        of each layer     h = dropout(f(x W + b)), or z = x W, then batch norm  resident/forward.wgsl
 //   loss           of the last       softmax, its gradient in place of the logits          resident/loss.wgsl
 {% if judges_late %}
@@ -15,7 +15,7 @@
 {% endif %}
 //   backward_input of each but the first, from the last    dz from dy and the old W        resident/backward_input.wgsl
 {% if direct %}
-//   backward_weights of each         dW and db, into the scratch                           resident/direct.wgsl
+//   backward_weights of each, biases dW and db, into the scratch, at once                  resident/direct.wgsl
 //   update_parameters                the optimizer's update of all, and at once
 //   gather_inputs                    the rows of the next batch, scaled, into the scratch
 // All gradients come before the update, so that they read the old weights.
@@ -113,16 +113,17 @@ fn resident(
     if (next.rows == 0u) {
         return;
     }
+    let member = workgroupUniformLoad(&own);
     load_weights(slot, t);
 {% if direct %}
-    gather_inputs(step_of(slot, own, next), t);
+    gather_inputs(step_of(slot, member, next), t);
     storageBarrier();
 {% endif %}
     let last = layer_count() - 1u;
     var done = 0u;
     var steps = 0u;
     loop {
-        var step = step_of(slot, own, next);
+        var step = step_of(slot, member, next);
 {% if written %}
 {% for layer in written %}
         forward({{ loop.index0 }}u, step, t);
@@ -174,7 +175,7 @@ fn resident(
         next = planned.next;
 {% if direct %}
         update_parameters(step, t);
-        gather_inputs(step_of(slot, own, next), t);
+        gather_inputs(step_of(slot, member, next), t);
 {% endif %}
 {% if not in_arena %}
         // The next step reads weights that other invocations have written.

@@ -109,10 +109,10 @@ fn resident_evaluate(
     if (t == 0u) {
         own = members[slot];
     }
-    workgroupBarrier();
+    let member = workgroupUniformLoad(&own);
     load_weights(slot, t);
     let last = layer_count() - 1u;
-    var step = step_of(slot, own, Cursor(0u, 0u, 0u, 0u, 0.0, 0.0, 0.0, 0u));
+    var step = step_of(slot, member, Cursor(0u, 0u, 0u, 0u, 0.0, 0.0, 0.0, 0u));
     for (var first = run.first; first < until; first += step.padded_rows) {
         step.batch.first = begin + first;
         step.batch.rows = min(step.padded_rows, until - first);

@@ -114,6 +114,7 @@ fn takes_part(slot: u32) -> bool {
     return slot < min(run.end_slot, arrayLength(&members));
 }
 
+// The member has to be read uniformly: loops over the rows of a step have barriers in them.
 fn step_of(slot: u32, member: Member, batch: Cursor) -> Step {
     let padded = (member.batch_size + run.row_tile - 1u) / run.row_tile * run.row_tile;
     let at = member.first_row * run.row_stride + slot * run.member_stride;

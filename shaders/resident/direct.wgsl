@@ -232,9 +232,10 @@ fn update_parameters(step: Step, t: u32) {
         let weights = weight_at(layer, step.slot, 0u, 0u);
         let vectors = layer.moments + member.first_moment * stride;
         let gradients = beside_rows(step, layer.gradients);
-        // Two at once, all loaded before any is stored, since a compiler does not load past a store.
+        // Two at once, all loaded before any is stored, since a compiler does not load past a store. Behind the last
+        // the second is the first again, and is not stored.
         for (var i = t; i < stride; i += 2u * THREADS) {
-            let j = min(i + THREADS, stride - 1u);
+            let j = select(i, i + THREADS, i + THREADS < stride);
 {% for i in ["i", "j"] %}
             let parameter_{{ i }} = weight(weights + {{ i }});
             let gradient_{{ i }} = scratch[gradients + {{ i }}];
@@ -247,7 +248,7 @@ fn update_parameters(step: Step, t: u32) {
 {% endfor %}
             set_weight(weights + i, updated_i.parameter);
             keep_moments(member, vectors + i, stride, updated_i);
-            if (i + THREADS < stride) {
+            if (j > i) {
                 set_weight(weights + j, updated_j.parameter);
                 keep_moments(member, vectors + j, stride, updated_j);
             }

@@ -170,6 +170,11 @@ pub fn choose(adapter: &str, engine: Option<&str>, threads: Option<u16>) -> anyh
         Adapter::Cpu => {
             check_engine_of_cpu(adapter, engine, &found.reason)?;
             let cpu = CpuEngine::<f32>::new(threads.map(usize::from))?;
+            if let Some(threads) = threads {
+                // What else is done by all cores; where that has begun, it goes on as it is.
+                let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.into());
+                let _ = pool.build_global();
+            }
             Ok(Chosen::Cpu(cpu))
         }
         Adapter::Gpu(gpu) => {

@@ -234,20 +234,12 @@ impl Run {
         }
     }
 
-    /// Appends what a wave cost, and then its finished trials, and syncs both.
+    /// Appends what a wave cost, and then its finished trials, and syncs both, on a thread of its own;
+    /// [`settle`](Self::settle) waits for it. Then the checkpoint is removed, which is of this wave or an earlier one,
+    /// since no other is written before.
     ///
     /// In this order: a wave whose trials are not all there is trained again, and its line is
-    /// replaced.
-    ///
-    /// # Errors
-    /// The system's refusal; a line that was torn by it is taken back. Or that of an earlier
-    /// [`append_behind`](Self::append_behind).
-    pub fn append(&mut self, wave: &WaveRecord, trials: &[TrialRecord]) -> Result<(), StoreError> {
-        self.records()?.append(wave, trials)
-    }
-
-    /// The same on a thread of its own, which then removes the checkpoint, since it is of this wave or an earlier
-    /// one: no other is written before. [`settle`](Self::settle) waits for it.
+    /// replaced. What the system refuses, as a full disk does, is taken back as a whole.
     ///
     /// # Errors
     /// That of the call before.
@@ -385,7 +377,9 @@ impl Run {
 impl Drop for Run {
     /// What is written behind is waited for; whoever wants to hear of an error settles before.
     fn drop(&mut self) {
-        let _ = self.settle();
+        if let Growing::Behind(writing) = std::mem::replace(&mut self.records, Growing::Between) {
+            let _ = writing.join();
+        }
     }
 }
 

@@ -77,6 +77,13 @@ fn trial(number: u64) -> TrialRecord {
     }
 }
 
+/// Appends, and waits for it.
+fn append(run: &mut Run, wave: WaveRecord, trials: &[TrialRecord]) {
+    run.append_behind(wave, trials.to_vec(), Trace::default())
+        .unwrap();
+    run.settle().unwrap();
+}
+
 fn trials_of(run: &Run) -> Vec<TrialRecord> {
     run.reader().trials().unwrap().map(Result::unwrap).collect()
 }
@@ -85,7 +92,7 @@ fn trials_of(run: &Run) -> Vec<TrialRecord> {
 fn what_is_appended_is_read_back_and_params_keep_their_order() {
     let folder = tempfile::tempdir().unwrap();
     let mut run = create(&folder.path().join("run"), &run_record()).unwrap();
-    run.append(&wave(0), &[trial(0), trial(1)]).unwrap();
+    append(&mut run, wave(0), &[trial(0), trial(1)]);
     assert_eq!(trials_of(&run), [trial(0), trial(1)]);
     let text = fs::read_to_string(run.folder().join("trials.jsonl")).unwrap();
     assert!(text.contains(r#""params":{"z":1,"a":[64,64]}"#), "{text}");
@@ -136,11 +143,13 @@ fn what_cannot_be_appended_behind_is_told_by_the_next_call() {
         fs::remove_file(&lines).unwrap();
         std::os::unix::fs::symlink("/dev/full", &lines).unwrap();
         let mut run = resume(&path).unwrap().unwrap().run;
+        run.save_checkpoint(&checkpoint()).unwrap();
         run.append_behind(wave(0), vec![trial(0)], Trace::default())
             .unwrap();
         let error = call(&mut run, which).unwrap_err().to_string();
         assert!(error.contains("cannot write"), "{error}");
         run.settle().unwrap();
+        assert_eq!(run.checkpoint().unwrap(), Some(checkpoint()));
     }
 }
 
@@ -192,7 +201,7 @@ fn a_torn_last_line_is_cut_and_whole_lines_stay() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("run");
         let mut run = create(&path, &run_record()).unwrap();
-        run.append(&wave(0), &[trial(0)]).unwrap();
+        append(&mut run, wave(0), &[trial(0)]);
         drop(run);
         let lines = path.join("trials.jsonl");
         let whole = fs::read_to_string(&lines).unwrap();
@@ -202,7 +211,7 @@ fn a_torn_last_line_is_cut_and_whole_lines_stay() {
         let mut opened = resume(&path).unwrap().unwrap();
         assert_eq!(opened.torn_bytes, cut);
         assert_eq!(fs::read_to_string(&lines).unwrap(), whole);
-        opened.run.append(&wave(1), &[trial(1)]).unwrap();
+        append(&mut opened.run, wave(1), &[trial(1)]);
         assert_eq!(trials_of(&opened.run), [trial(0), trial(1)]);
     }
 }
@@ -235,10 +244,10 @@ fn waves_that_are_trained_again_are_forgotten() {
     let folder = tempfile::tempdir().unwrap();
     let mut run = create(&folder.path().join("run"), &run_record()).unwrap();
     for number in 0..4 {
-        run.append(&wave(number), &[]).unwrap();
+        append(&mut run, wave(number), &[]);
     }
     run.forget_waves_from(2).unwrap();
-    run.append(&wave(2), &[]).unwrap();
+    append(&mut run, wave(2), &[]);
     let waves: Vec<u64> = run
         .reader()
         .waves()

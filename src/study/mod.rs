@@ -387,12 +387,17 @@ impl<'s> Study<'s> {
         std::thread::scope(|scope| {
             let (plans, planned) = sync_channel(0);
             let mut generations = self.generations(plan.limits);
-            scope.spawn(move || generations.try_for_each(|generation| plans.send(generation)));
+            let planner =
+                scope.spawn(move || generations.try_for_each(|generation| plans.send(generation)));
             for generation in planned {
                 if session.generation(generation)? == WaveEnd::Interrupted {
                     session.run.settle()?;
                     return Ok(Ending::Interrupted);
                 }
+            }
+            // Were the plan cut short, the study would not be at its end.
+            if let Err(panic) = planner.join() {
+                std::panic::resume_unwind(panic);
             }
             session.finish()
         })

@@ -26,7 +26,7 @@ pub enum Event<'e> {
         /// Members of the wave that are still trained.
         live: usize,
     },
-    /// A trial is on record.
+    /// A trial is finished, and its record is being written.
     TrialFinished(&'e TrialRecord),
     /// The best trial is trained on all training rows.
     RefitStarted {

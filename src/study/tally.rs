@@ -35,12 +35,12 @@ impl Tally {
         Ok(tally)
     }
 
-    /// Whether the trial is on record.
+    /// Whether the trial is finished.
     pub fn holds(&self, trial: u64) -> bool {
         usize::try_from(trial).is_ok_and(|trial| self.held.get(trial) == Some(&true))
     }
 
-    /// Counts a trial that is now on record. One that is none of the study's, or that is there
+    /// Counts a trial that is finished now. One that is none of the study's, or that is there
     /// already, is refused by its number.
     pub fn add(&mut self, trial: &TrialRecord) -> Result<(), u64> {
         if trial.trial >= self.trials || self.holds(trial.trial) {

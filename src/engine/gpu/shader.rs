@@ -335,7 +335,7 @@ pub struct Rendered {
     pub wgsl: String,
 }
 
-/// Sixteen hexadecimal digits that change when a shader file does.
+/// Sixteen hexadecimal digits that change when a shader file does, or how shaders are translated.
 pub fn shader_fingerprint() -> String {
     let mut hash = Sha256::new();
     for (name, text) in TEMPLATES {
@@ -343,6 +343,7 @@ pub fn shader_fingerprint() -> String {
         hash.update((text.len() as u64).to_le_bytes());
         hash.update(text.as_bytes());
     }
+    hash.update(include_str!("kernels/spirv.rs").as_bytes());
     let digits = hash
         .finalize()
         .iter()

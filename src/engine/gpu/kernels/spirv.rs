@@ -1,7 +1,7 @@
 //! WGSL to SPIR-V for Vulkan, by wgpu's translator, and then what that leaves to the driver:
 //!
-//! - Sums and products are not drawn together. WGSL lets a driver do so, and one did in some kernels and not in others:
-//!   on an H200 bits of batch norm depended on the engine. What is to be one operation says `fma`.
+//! - Sums and products are not drawn together, nor is an `fma` taken apart. WGSL lets a driver do both, and one did in
+//!   some kernels and not in others: on an H200 bits of batch norm depended on the engine.
 //! - Barriers of storage have the scope that WGSL gives them, the workgroup. The translator gives them that of the
 //!   device: an NVIDIA GPU then waits until what was written has left the multiprocessor, and forgets what it had
 //!   cached, for a tenth of the time of the resident kernel on an H200.
@@ -39,7 +39,8 @@ pub fn translated(
     };
     Some(Translated {
         // SAFETY: the words come from a module that was validated. Without checks they guard no index, as those that
-        // wgpu makes then: the shaders do so by the sizes that the host binds.
+        // wgpu makes then: the shaders do so by the sizes that the host binds. wgpu does not look whether these are
+        // as large as what a shader declares, nor whether a workgroup is within the limits; by the other backends it does.
         module: unsafe { gpu.device.create_shader_module_passthrough(description) },
         layout: gpu
             .device
@@ -73,7 +74,9 @@ impl Shader {
             shader_stage: ShaderStage::Compute,
             entry_point: name.to_owned(),
         };
-        let words = spv::write_vec(&module, &info, &options, Some(&kernel)).ok()?;
+        // With other bits than its neighbours' a kernel would be worse than none.
+        let words = spv::write_vec(&module, &info, &options, Some(&kernel))
+            .expect("what is valid can be written");
         Some(Self {
             words: finished(&words),
             entries,
@@ -141,6 +144,7 @@ fn options(checks: Checks, entries: &[wgpu::BindGroupLayoutEntry]) -> spv::Optio
             binding_array: policy,
         },
         zero_initialize_workgroup_memory: spv::ZeroInitializeWorkgroupMemoryMode::None,
+        fake_missing_bindings: false,
         force_loop_bounding: checked,
         emit_int_div_checks: checked,
         ..spv::Options::default()
@@ -157,8 +161,17 @@ mod op {
     pub const TYPES: std::ops::RangeInclusive<u32> = 19..=39;
     /// `OpFAdd`, `OpFSub`, `OpFMul`, `OpVectorTimesScalar`.
     pub const DRAWN_TOGETHER: [u32; 4] = [129, 131, 133, 142];
+    /// `OpExtInst`: its type, its result, the set (naga imports GLSL.std.450 alone), the number there.
+    pub const EXTENDED: u32 = 12;
 }
 const NO_CONTRACTION: u32 = 42;
+/// `Fma` of GLSL.std.450, which without that decoration may be two operations.
+const FMA: u32 = 50;
+
+/// Whether a driver could make other operations of this one.
+fn is_loose(op: u32, instruction: &[u32]) -> bool {
+    op::DRAWN_TOGETHER.contains(&op) || (op == op::EXTENDED && instruction[4] == FMA)
+}
 
 /// The instructions of a module: the first word of each, and all.
 fn instructions(words: &[u32]) -> impl Iterator<Item = (u32, &[u32])> {
@@ -174,7 +187,7 @@ fn instructions(words: &[u32]) -> impl Iterator<Item = (u32, &[u32])> {
 /// The same module with what this file adds.
 fn finished(words: &[u32]) -> Vec<u32> {
     let results = instructions(words)
-        .filter(|(op, _)| op::DRAWN_TOGETHER.contains(op))
+        .filter(|&(op, instruction)| is_loose(op, instruction))
         .map(|(_, instruction)| instruction[2]);
     let mut decorations: Vec<u32> = results
         .flat_map(|result| [3 << 16 | op::DECORATE, result, NO_CONTRACTION])
@@ -230,17 +243,20 @@ mod tests {
     }
 
     #[test]
-    fn sums_and_products_are_not_drawn_together() {
+    fn sums_and_products_are_not_drawn_together_nor_fma_taken_apart() {
+        const F_ADD: u32 = 129;
+        const F_MUL: u32 = 133;
         let words = shader().words;
         let results = |(op, instruction): (u32, &[u32])| {
-            op::DRAWN_TOGETHER.contains(&op).then(|| instruction[2])
+            let fma = op == op::EXTENDED && instruction[4] == FMA;
+            ([F_ADD, F_MUL].contains(&op) || fma).then(|| instruction[2])
         };
         let decorated = |(op, instruction): (u32, &[u32])| {
             (op == op::DECORATE && instruction[2] == NO_CONTRACTION).then(|| instruction[1])
         };
         let results: Vec<_> = instructions(&words).filter_map(results).collect();
         let decorated: Vec<_> = instructions(&words).filter_map(decorated).collect();
-        assert_eq!(results.len(), 2, "a product and a sum");
+        assert_eq!(results.len(), 3, "a product, an fma and a sum");
         assert_eq!(decorated, results);
     }
 

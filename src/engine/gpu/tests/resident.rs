@@ -243,14 +243,6 @@ type Unnoticed = (&'static str, usize, &'static str);
 /// Of the kernel that trains, in all forms.
 const UNNOTICED: &[Unnoticed] = &[
     ("store_weights", 0, "all parameters are finite here"),
-    ("norm_forward", 0, PUBLISHED),
-    (
-        "norm_statistics",
-        1,
-        "those that merge are in the first group",
-    ),
-    ("norm_backward", 0, PUBLISHED),
-    ("norm_sums", 1, "those that add are in the first group"),
     (
         "loss_and_gradient",
         0,
@@ -263,6 +255,18 @@ const UNNOTICED: &[Unnoticed] = &[
     ),
 ];
 
+/// Where there is batch norm.
+const UNNOTICED_NORM: &[Unnoticed] = &[
+    ("norm_forward", 0, PUBLISHED),
+    (
+        "norm_statistics",
+        1,
+        "those that merge are in the first group",
+    ),
+    ("norm_backward", 0, PUBLISHED),
+    ("norm_sums", 1, "those that add are in the first group"),
+];
+
 /// Where operands are staged.
 const UNNOTICED_STAGED: &[Unnoticed] = &[
     ("forward", 0, ORDERS_STORAGE),
@@ -273,14 +277,20 @@ const UNNOTICED_STAGED: &[Unnoticed] = &[
     ("backward_weights_narrow", 3, STAGED_ALIKE),
 ];
 
-/// Where nothing is staged.
-const UNNOTICED_DIRECT: &[Unnoticed] = &[];
+/// Where nothing is staged and a step is judged while the others go on, which is without batch norm.
+const UNNOTICED_LATE: &[Unnoticed] = &[(
+    "resident",
+    1,
+    "the plan is loaded behind; this one orders storage",
+)];
+
+/// The same without a hidden layer.
+const UNNOTICED_LINEAR: &[Unnoticed] = &[("backward_input", 0, "there is none")];
 
 /// Of the kernel that evaluates, in all forms.
 const UNNOTICED_IN_EVALUATIONS: &[Unnoticed] = &[
     ("count", 1, "blocks are summed in the first group"),
     ("count", 2, "another stands before; this one orders storage"),
-    ("resident_evaluate", 0, "the first group brings the member"),
 ];
 
 /// Where operands are staged.
@@ -330,20 +340,20 @@ fn plain_members() -> Vec<Member> {
 fn barriers_are_needed(
     kernel: ResidentKernel,
     tiles: ResidentTiles,
-    listed: [&[Unnoticed]; 2],
+    made: &Made,
+    listed: &[&[Unnoticed]],
     result: fn(&Made, &GpuEngine, &[Member]) -> String,
 ) {
     let Some((_, adapter)) = llvmpipe() else {
         return;
     };
-    let made = Made::new(130, 40, &[37, 22, 7, 22], 5, false).with_batch_norm(true);
     let all = plain_members();
     let options = Options {
         resident: tiles,
         ..resident(false)
     };
     let engine = engine(&adapter, options);
-    let expected = result(&made, &engine, &all);
+    let expected = result(made, &engine, &all);
     let mut unnoticed = Vec::new();
     for n in 0.. {
         let place = std::cell::RefCell::new(None);
@@ -358,7 +368,7 @@ fn barriers_are_needed(
             }
         };
         engine.edit_resident(kernel, &made.setup(&all), edit);
-        let same = result(&made, &engine, &all) == expected;
+        let same = result(made, &engine, &all) == expected;
         let Some((function, number)) = place.into_inner() else {
             assert!(same, "the whole text");
             break;
@@ -369,7 +379,7 @@ fn barriers_are_needed(
             unnoticed.push((function, number));
         }
     }
-    let listed = listed.into_iter().flatten();
+    let listed = listed.iter().copied().flatten();
     let listed: Vec<_> = listed.map(|(f, n, _)| ((*f).to_owned(), *n)).collect();
     let sorted = |mut places: Vec<(String, usize)>| {
         places.sort();
@@ -378,24 +388,47 @@ fn barriers_are_needed(
     assert_eq!(sorted(unnoticed), sorted(listed));
 }
 
+/// Layers whose tiles are wide and narrow.
+fn deep() -> Made {
+    Made::new(130, 40, &[37, 22, 7, 22], 5, false)
+}
+
+fn epoch_of(made: &Made, engine: &GpuEngine, all: &[Member]) -> String {
+    format!("{:?}", trained(made, engine, all, 1))
+}
+
 #[test]
 fn every_barrier_is_needed() {
     barriers_are_needed(
         ResidentKernel::Train,
         SEVERAL_GROUPS,
-        [UNNOTICED, UNNOTICED_STAGED],
-        |made, engine, all| format!("{:?}", trained(made, engine, all, 1)),
+        &deep().with_batch_norm(true),
+        &[UNNOTICED, UNNOTICED_NORM, UNNOTICED_STAGED],
+        epoch_of,
     );
 }
 
 #[test]
 fn every_barrier_is_needed_where_nothing_is_staged() {
-    barriers_are_needed(
-        ResidentKernel::Train,
-        SEVERAL_GROUPS_DIRECT,
-        [UNNOTICED, UNNOTICED_DIRECT],
-        |made, engine, all| format!("{:?}", trained(made, engine, all, 1)),
-    );
+    for (made, listed) in [
+        (
+            deep().with_batch_norm(true),
+            &[UNNOTICED, UNNOTICED_NORM][..],
+        ),
+        (deep(), &[UNNOTICED, UNNOTICED_LATE]),
+        (
+            Made::new(130, 40, &[], 5, false),
+            &[UNNOTICED, UNNOTICED_LATE, UNNOTICED_LINEAR],
+        ),
+    ] {
+        barriers_are_needed(
+            ResidentKernel::Train,
+            SEVERAL_GROUPS_DIRECT,
+            &made,
+            listed,
+            epoch_of,
+        );
+    }
 }
 
 #[test]
@@ -403,7 +436,8 @@ fn every_barrier_of_evaluations_is_needed() {
     barriers_are_needed(
         ResidentKernel::Evaluate,
         SEVERAL_GROUPS,
-        [UNNOTICED_IN_EVALUATIONS, UNNOTICED_IN_STAGED_EVALUATIONS],
+        &deep().with_batch_norm(true),
+        &[UNNOTICED_IN_EVALUATIONS, UNNOTICED_IN_STAGED_EVALUATIONS],
         |made, engine, all| counted(made, engine, all),
     );
 }
@@ -413,7 +447,8 @@ fn every_barrier_of_evaluations_is_needed_where_nothing_is_staged() {
     barriers_are_needed(
         ResidentKernel::Evaluate,
         SEVERAL_GROUPS_DIRECT,
-        [UNNOTICED_IN_EVALUATIONS, &[]],
+        &deep().with_batch_norm(true),
+        &[UNNOTICED_IN_EVALUATIONS],
         |made, engine, all| counted(made, engine, all),
     );
 }
