@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::io::BufWriter;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
 use serde::Serialize;
@@ -31,17 +32,11 @@ const LATEST: &str = "latest";
 /// A run that is being written. While it is open, no other process can write it.
 pub struct Run {
     folder: PathBuf,
-    records: Growing,
+    records: Arc<Mutex<Records>>,
+    /// The thread that appends to them.
+    behind: Option<JoinHandle<Result<(), StoreError>>>,
     /// Holds the lock until the run is closed.
     _lock: File,
-}
-
-/// The records of a run, here or with the thread that appends to them.
-enum Growing {
-    Here(Records),
-    Behind(JoinHandle<(Records, Result<(), StoreError>)>),
-    /// Only for as long as it takes to change from one to the other.
-    Between,
 }
 
 /// The files of a run that grow.
@@ -183,7 +178,8 @@ fn lock(folder: &Path) -> Result<(Run, u64), StoreError> {
     let (trials, torn_trials) = Appender::open(&folder.join(TRIALS))?;
     let run = Run {
         folder: folder.to_owned(),
-        records: Growing::Here(Records { trials, waves }),
+        records: Arc::new(Mutex::new(Records { trials, waves })),
+        behind: None,
         _lock: lock,
     };
     Ok((run, torn_waves + torn_trials))
@@ -250,18 +246,12 @@ impl Run {
         trace: Trace,
     ) -> Result<(), StoreError> {
         self.settle()?;
-        let path = self.folder.join(WAVE);
-        let work = move |mut records: Records| {
+        let (records, path) = (Arc::clone(&self.records), self.folder.join(WAVE));
+        self.behind = Some(std::thread::spawn(move || {
             let _span = trace.records("write records");
-            let done = records
-                .append(&wave, &trials)
-                .and_then(|()| remove_file(&path));
-            (records, done)
-        };
-        self.records = match std::mem::replace(&mut self.records, Growing::Between) {
-            Growing::Here(records) => Growing::Behind(std::thread::spawn(move || work(records))),
-            other => other,
-        };
+            locked(&records).append(&wave, &trials)?;
+            remove_file(&path)
+        }));
         Ok(())
     }
 
@@ -270,19 +260,10 @@ impl Run {
     /// # Errors
     /// Why it could not be written.
     pub fn settle(&mut self) -> Result<(), StoreError> {
-        match std::mem::replace(&mut self.records, Growing::Between) {
-            Growing::Behind(writing) => {
-                let (records, done) = writing
-                    .join()
-                    .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-                self.records = Growing::Here(records);
-                done
-            }
-            other => {
-                self.records = other;
-                Ok(())
-            }
-        }
+        let ended = self.behind.take().map(JoinHandle::join);
+        ended.map_or(Ok(()), |done| {
+            done.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        })
     }
 
     /// Whether what is written behind, if anything, could be written as far as that is known.
@@ -290,17 +271,9 @@ impl Run {
     /// # Errors
     /// Why it could not be.
     pub fn check(&mut self) -> Result<(), StoreError> {
-        match &self.records {
-            Growing::Behind(writing) if writing.is_finished() => self.settle(),
+        match &self.behind {
+            Some(writing) if writing.is_finished() => self.settle(),
             _ => Ok(()),
-        }
-    }
-
-    fn records(&mut self) -> Result<&mut Records, StoreError> {
-        self.settle()?;
-        match &mut self.records {
-            Growing::Here(records) => Ok(records),
-            _ => unreachable!("what was behind has been waited for"),
         }
     }
 
@@ -313,7 +286,7 @@ impl Run {
         let all: Vec<WaveRecord> = self.reader().waves()?.collect::<Result<_, _>>()?;
         let kept: Vec<&WaveRecord> = all.iter().filter(|record| record.wave < wave).collect();
         if kept.len() < all.len() {
-            self.records()?.waves.replace(&kept)?;
+            locked(&self.records).waves.replace(&kept)?;
         }
         Ok(())
     }
@@ -377,10 +350,15 @@ impl Run {
 impl Drop for Run {
     /// What is written behind is waited for; whoever wants to hear of an error settles before.
     fn drop(&mut self) {
-        if let Growing::Behind(writing) = std::mem::replace(&mut self.records, Growing::Between) {
+        if let Some(writing) = self.behind.take() {
             let _ = writing.join();
         }
     }
+}
+
+fn locked(records: &Mutex<Records>) -> MutexGuard<'_, Records> {
+    // A torn line is taken back or cut.
+    records.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Removes a file that may not be there.

@@ -53,7 +53,6 @@ impl Assembly {
             .partition(|(_, members)| complete(members));
         self.pending = pending;
         let done: BTreeMap<u64, Vec<Option<MemberOutcome>>> = done;
-        let done: Vec<_> = done.into_iter().collect();
         done.into_par_iter()
             .map(|(trial, members)| {
                 let members: Vec<MemberOutcome> = members.into_iter().flatten().collect();
