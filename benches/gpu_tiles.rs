@@ -262,6 +262,7 @@ fn measured(
     }
     let shape = Shape::new(workload.columns, workload.hidden, 10);
     let member = |trial| Member {
+        shape: 0,
         id: MemberId {
             trial,
             repeat: 0,
@@ -289,7 +290,7 @@ fn measured(
             dataset: &dataset,
             splits: &splits,
         },
-        shape: &shape,
+        shapes: std::slice::from_ref(&shape),
         members: &members,
         seed: Seed(0),
     };

@@ -2,7 +2,7 @@
 //
 // The layered kernels make one step of all members in a dozen dispatches; here a workgroup makes all
 // steps of its member: until the member's epoch ends or it has trained on `run.rows` rows. Members have
-// nothing to wait for but themselves, so that any mix of batch sizes and optimizers is one dispatch.
+// nothing to wait for but themselves, so that any mix of shapes, batch sizes and optimizers is one dispatch.
 //
 // How to read it. A step is, in this order, with a barrier of the workgroup behind each{{ ", but where it says at once" if direct }}:
 //   forward        of each layer     h = dropout(f(x W + b)), or z = x W, then batch norm  resident/forward.wgsl
@@ -24,8 +24,9 @@
 // All gradients of inputs come before the first update, so that they read the old weights, and gradients
 // of weights never leave the registers.
 {% endif %}
-// Shapes are data: one pipeline trains networks of any depth and width; what is compiled in is how results are
-// cut into tiles (resident/tiles.wgsl), and nothing but what some member of the wave needs.{{ " The tiles of the three products are in resident/direct.wgsl." if direct }}
+// Shapes are data: one pipeline trains networks of any depth and width in one dispatch, and each member says which
+// layers of the table are its own. What is compiled in is how results are cut into tiles (resident/tiles.wgsl), and
+// nothing but what some member of the wave needs.{{ " The tiles of the three products are in resident/direct.wgsl." if direct }}
 //
 // Where things are:
 //   weights        {{ "in the arena, loaded at the start of the dispatch and stored at its end" if in_arena else "in storage, read there" if direct else "in storage; tiles of them are staged in the arena" }}
@@ -97,7 +98,7 @@ fn resident(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) t: u32,
 ) {
-    let slot = run.first_slot + workgroup_index(group, groups);
+    let slot = slot_of(workgroup_index(group, groups));
     if (!takes_part(slot)) {
         return;
     }
@@ -114,12 +115,13 @@ fn resident(
         return;
     }
     let member = workgroupUniformLoad(&own);
-    load_weights(slot, t);
+    let begun = step_of(slot, member, next);
+    load_weights(begun, t);
 {% if direct %}
-    gather_inputs(step_of(slot, member, next), t);
+    gather_inputs(begun, t);
     storageBarrier();
 {% endif %}
-    let last = layer_count() - 1u;
+    let last = layer_count(begun) - 1u;
     var done = 0u;
     var steps = 0u;
     loop {
@@ -133,7 +135,7 @@ fn resident(
             forward(l, step, t);
         }
 {% endif %}
-        let loss = loss_and_gradient(layer_of(last), step, t);
+        let loss = loss_and_gradient(layer_of(step, last), step, t);
         if (leads(t)) {
             judge(step, loss);
         }
@@ -188,7 +190,7 @@ fn resident(
         }
     }
     let epoch_ends = done > 0u && next.rows == 0u;
-    let finite = store_weights(slot, epoch_ends, t);
+    let finite = store_weights(begun, epoch_ends, t);
     if (leads(t)) {
         if (epoch_ends) {
             state = ended_epoch(own, state, finite);

@@ -67,8 +67,8 @@ fn block_loss(block: u32) -> u32 {
 }
 
 // The rows of `step`, of which the first is row `first` of the part.
-fn count(layer: ResidentLayer, step: Step, first: u32, t: u32) {
-    let counts = step.slot * run.results_stride;
+fn count(layer: ResidentLayer, slot: u32, step: Step, first: u32, t: u32) {
+    let counts = slot * run.results_stride;
     let losses = counts + 2u * layer.outputs;
     for (var at = 0u; at < step.batch.rows; at += LOSS_ROWS) {
         for (var r = t; r < LOSS_ROWS; r += THREADS) {
@@ -96,7 +96,7 @@ fn resident_evaluate(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) t: u32,
 ) {
-    let slot = run.first_slot + workgroup_index(group, groups);
+    let slot = slot_of(workgroup_index(group, groups));
     if (!takes_part(slot)) {
         return;
     }
@@ -110,9 +110,9 @@ fn resident_evaluate(
         own = members[slot];
     }
     let member = workgroupUniformLoad(&own);
-    load_weights(slot, t);
-    let last = layer_count() - 1u;
     var step = step_of(slot, member, Cursor(0u, 0u, 0u, 0u, 0.0, 0.0, 0.0, 0u));
+    load_weights(step, t);
+    let last = layer_count(step) - 1u;
     for (var first = run.first; first < until; first += step.padded_rows) {
         step.batch.first = begin + first;
         step.batch.rows = min(step.padded_rows, until - first);
@@ -129,6 +129,6 @@ fn resident_evaluate(
             forward(l, step, t);
         }
 {% endif %}
-        count(layer_of(last), step, first, t);
+        count(layer_of(step, last), slot, step, first, t);
     }
 }

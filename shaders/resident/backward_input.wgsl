@@ -2,14 +2,14 @@
 // then through the batch norm that may stand between.
 
 fn backward_input(l: u32, step: Step, t: u32) {
-    if (layer_of(l).input_stride <= NARROW_4) {
+    if (layer_of(step, l).input_stride <= NARROW_4) {
         backward_input_narrow(l, step, t);
     } else {
         backward_input_wide(l, step, t);
     }
     storageBarrier();
 {% if batch_norm %}
-    if (layer_of(l - 1u).normalized != 0u) {
+    if (layer_of(step, l - 1u).normalized != 0u) {
         norm_backward(l - 1u, own, step, t);
     }
 {% endif %}
@@ -36,8 +36,8 @@ fn finish_backward_input(
 
 fn backward_input_{{ tile.name }}(l: u32, step: Step, t: u32) {
     let member = own;
-    let layer = layer_of(l);
-    let before = layer_of(l - 1u);
+    let layer = layer_of(step, l);
+    let before = layer_of(step, l - 1u);
     let dy = rows_at(step, layer.dy);
     let lane = t % {{ tile.lanes }}u;
     let first_row = t / {{ tile.lanes }}u * {{ tile.thread_rows }}u;
@@ -46,7 +46,7 @@ fn backward_input_{{ tile.name }}(l: u32, step: Step, t: u32) {
 {% include "resident/begin_tile.wgsl" %}
 {% if in_arena %}
 {% for q in range(tile.thread_columns_4) %}
-            let weights_{{ q }} = weight_at(layer, step.slot, 4u * min(column_{{ q }}, layer.input_stride - 1u), 0u);
+            let weights_{{ q }} = weight_at(layer, step.index, 4u * min(column_{{ q }}, layer.input_stride - 1u), 0u);
 {% endfor %}
 {% endif %}
             for (var k = 0u; k < layer.output_stride; k += INNER_4) {
@@ -55,7 +55,7 @@ fn backward_input_{{ tile.name }}(l: u32, step: Step, t: u32) {
                     0u, STAGED_STRIDE, t);
 {% if not in_arena %}
                 stage_weights(
-                    layer, step.slot, 4u * column, {{ 4 * tile.columns_4 }}u, k, INNER_4,
+                    layer, step.index, 4u * column, {{ 4 * tile.columns_4 }}u, k, INNER_4,
                     {{ WEIGHTS_AT }}u, 4u * INNER_4 + 1u, t);
 {% endif %}
                 workgroupBarrier();

@@ -2,7 +2,7 @@
 // sum of dy. A tile is of inputs and outputs; the rows of the batch are the inner dimension, ascending.
 
 fn backward_weights(l: u32, step: Step, t: u32) {
-    if (layer_of(l).output_stride <= NARROW_4) {
+    if (layer_of(step, l).output_stride <= NARROW_4) {
         backward_weights_narrow(l, step, t);
     } else {
         backward_weights_wide(l, step, t);
@@ -15,7 +15,7 @@ fn update_weight(
     layer: ResidentLayer, member: Member, step: Step, row: u32, column_4: u32, gradient: vec4<f32>,
 ) {
     let at = select(
-        weight_at(layer, step.slot, row, column_4), bias_at(layer, step.slot, column_4), row == layer.inputs);
+        weight_at(layer, step.index, row, column_4), bias_at(layer, step.index, column_4), row == layer.inputs);
     let moment = layer.moments + member.first_moment * layer.weights_stride
         + row * layer.output_stride + column_4;
     set_weight(at, updated_parameter(
@@ -26,7 +26,7 @@ fn update_weight(
 
 fn backward_weights_{{ tile.name }}(l: u32, step: Step, t: u32) {
     let member = own;
-    let layer = layer_of(l);
+    let layer = layer_of(step, l);
     let dy = rows_at(step, layer.dy);
     let lane = t % {{ tile.lanes }}u;
     let first_input_4 = t / {{ tile.lanes }}u * {{ tile.thread_rows // 4 }}u;

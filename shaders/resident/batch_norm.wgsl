@@ -17,7 +17,7 @@ const GROUP_COLUMNS = {{ GROUP_COLUMNS }}u;
 const GROUP_BLOCKS = {{ THREADS // GROUP_COLUMNS }}u;
 
 fn norm_forward(l: u32, member: Member, step: Step, t: u32) {
-    let layer = layer_of(l);
+    let layer = layer_of(step, l);
     let stride = layer.output_stride;
     for (var first = 0u; first < stride; first += GROUP_COLUMNS) {
         norm_statistics(layer, step, first + t % GROUP_COLUMNS, t);
@@ -68,7 +68,7 @@ fn norm_statistics(layer: ResidentLayer, step: Step, column: u32, t: u32) {
     if (lane == 0u && inside) {
         let published = beside_rows(step, layer.statistics) + column;
         let variance = so_far.squares * reciprocal(f32(rows));
-        let gamma = scale_at(layer, step.slot, column);
+        let gamma = scale_at(layer, step.index, column);
         scratch[published] = so_far.mean;
         scratch[published + stride] = inverse_deviation(variance);
         scratch[published + 2u * stride] = values[gamma];
@@ -79,7 +79,7 @@ fn norm_statistics(layer: ResidentLayer, step: Step, column: u32, t: u32) {
 
 // Towards the statistics of a batch; the variance that runs is the unbiased one, which one row has not.
 fn move_running(layer: ResidentLayer, step: Step, column: u32, mean: vec4<f32>, variance: vec4<f32>) {
-    let at = running_at(layer, step.slot, column);
+    let at = running_at(layer, step.index, column);
     let rows = step.batch.rows;
     values[at] = moved(values[at], mean);
     if (rows > 1u) {
@@ -90,7 +90,7 @@ fn move_running(layer: ResidentLayer, step: Step, column: u32, mean: vec4<f32>, 
 
 // In place of the gradient behind the batch norm that in front of it.
 fn norm_backward(l: u32, member: Member, step: Step, t: u32) {
-    let layer = layer_of(l);
+    let layer = layer_of(step, l);
     let stride = layer.output_stride;
     for (var first = 0u; first < stride; first += GROUP_COLUMNS) {
         norm_sums(layer, member, step, first + t % GROUP_COLUMNS, t);
@@ -148,7 +148,7 @@ fn norm_sums(layer: ResidentLayer, member: Member, step: Step, column: u32, t: u
     }
     if (lane == 0u && inside) {
         move_running(layer, step, column, mean, scratch[published + 7u * stride]);
-        let at = scale_at(layer, step.slot, column);
+        let at = scale_at(layer, step.index, column);
         let gamma = values[at];
         scratch[published + 4u * stride] = dbeta;
         scratch[published + 5u * stride] = dgamma;
@@ -162,12 +162,12 @@ fn norm_sums(layer: ResidentLayer, member: Member, step: Step, column: u32, t: u
 }
 
 // Whether gamma, beta and the running statistics are finite that this invocation owns.
-fn norm_is_finite(layer: ResidentLayer, slot: u32, t: u32) -> bool {
+fn norm_is_finite(layer: ResidentLayer, index: u32, t: u32) -> bool {
     var finite = true;
     if (layer.normalized != 0u && t < GROUP_COLUMNS) {
         for (var column = t; column < layer.output_stride; column += GROUP_COLUMNS) {
-            let scale = scale_at(layer, slot, column);
-            let running = running_at(layer, slot, column);
+            let scale = scale_at(layer, index, column);
+            let running = running_at(layer, index, column);
             finite = finite && is_finite_4(values[scale]) && is_finite_4(values[running])
                 && is_finite_4(values[scale + layer.output_stride])
                 && is_finite_4(values[running + layer.output_stride]);

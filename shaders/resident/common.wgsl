@@ -1,23 +1,23 @@
-// What both resident kernels are made of: what a dispatch is told, the network as a table of layers, and
+// What both resident kernels are made of: what a dispatch is told, networks as parts of a table of layers, and
 // the member's part of the scratch. The kernel declares what it may write: `states`, `values`, `scratch`.
 {% include "shared/member.wgsl" %}
 {% include "shared/functions.wgsl" %}
 {% include "shared/activation.wgsl" %}
 
-// What a dispatch is to do, and how the scratch is laid out.
+// What a dispatch is to do.
 struct Run {
     epoch: u32,                // training: members that are in this epoch take part
     rows: u32,                 // a member begins no further step after so many; so many are evaluated
-    row_stride: u32,           // vec4s of the scratch that each row of a batch takes, over all layers
-    member_stride: u32,        // vec4s that each member takes beside its rows
     row_tile: u32,             // batches are padded to a multiple of so many rows
     steps: u32,                // nor a step after so many
     first: u32,                // evaluations: rows of the part that were done before
     results_stride: u32,       // words from one member's results to the next
     first_slot: u32,           // the first member that takes part
     end_slot: u32,             // the first behind that does not
+    chunks: u32,               // workgroups are executed in so many chunks side by side, each of neighbours
     unused_0: u32,
     unused_1: u32,
+    unused_2: u32,
 }
 
 // One dense layer and what follows it. Places count vec4s; a stride is from one row to the next.
@@ -29,11 +29,11 @@ struct ResidentLayer {
     bias: u32,                 // 1: a row of biases follows the weights
     hidden: u32,               // 1: activation and dropout follow
     normalized: u32,           // 1: batch norm stands before them
-    weights: u32,              // in `values`: slot after slot
+    weights: u32,              // in `values`: member after member of the layer's shape
     weights_stride: u32,       // from one member's weights and biases to the next
     moments: u32,              // in `moments`, of the weights
-    scale: u32,                // in `values`: gamma, then beta; slot after slot
-    running: u32,              // in `values`: running means, then variances; slot after slot
+    scale: u32,                // in `values`: gamma, then beta; member after member
+    running: u32,              // in `values`: running means, then variances; member after member
     scale_moments: u32,        // in `moments`, of gamma and beta
     in_arena: u32,             // weights and biases in the arena, behind what is staged
     h: u32,                    // outputs in the scratch; logits and their gradient for the last layer
@@ -56,12 +56,16 @@ struct ResidentLayer {
 // All networks have one shape, which is written in; where their parameters are depends on how many they are.
 const LAYERS = {{ written | length }}u;
 
-fn layer_count() -> u32 {
+fn layer_count(step: Step) -> u32 {
     return LAYERS;
 }
 
-fn layer_of(l: u32) -> ResidentLayer {
-    let stored = layers[l];
+fn stored_layer(step: Step, l: u32) -> ResidentLayer {
+    return layers[l];
+}
+
+fn layer_of(step: Step, l: u32) -> ResidentLayer {
+    let stored = stored_layer(step, l);
 {% for layer in written %}
     if (l == {{ loop.index0 }}u) {
         return ResidentLayer(
@@ -76,12 +80,16 @@ fn layer_of(l: u32) -> ResidentLayer {
     return stored;
 }
 {% else %}
-fn layer_count() -> u32 {
-    return arrayLength(&layers);
+fn layer_count(step: Step) -> u32 {
+    return step.layers;
 }
 
-fn layer_of(l: u32) -> ResidentLayer {
-    return layers[l];
+fn stored_layer(step: Step, l: u32) -> ResidentLayer {
+    return layers[step.first_layer + l];
+}
+
+fn layer_of(step: Step, l: u32) -> ResidentLayer {
+    return stored_layer(step, l);
 }
 {% endif %}
 
@@ -94,10 +102,13 @@ var<workgroup> own: Member;
 
 // What the functions of a step have in common.
 struct Step {
-    slot: u32,
+    index: u32,                // of the member among those of its shape
+    first_layer: u32,          // of its network, in the table
+    layers: u32,
     batch: Cursor,
     scratch: u32,              // where the member's part of the scratch begins
-    padded_rows: u32,          // rows of the batch in the scratch
+    row_stride: u32,           // vec4s of it that each row of a batch takes, over all layers
+    padded_rows: u32,          // rows of the batch in it
 }
 
 // Where a layer's rows, or what lies beside them, begin in the scratch.
@@ -106,10 +117,17 @@ fn rows_at(step: Step, place: u32) -> u32 {
 }
 
 fn beside_rows(step: Step, place: u32) -> u32 {
-    return step.scratch + run.row_stride * step.padded_rows + place;
+    return step.scratch + step.row_stride * step.padded_rows + place;
 }
 
-// A dispatch may have more workgroups than members that take part.
+// The member of a workgroup: each chunk has members from all over the slice, since those that take longest come
+// first. A dispatch may have more workgroups than members that take part: the others have a slot behind all.
+fn slot_of(workgroup: u32) -> u32 {
+    let of_chunk = max((run.end_slot - run.first_slot + run.chunks - 1u) / run.chunks, 1u);
+    let slot = run.first_slot + workgroup % of_chunk * run.chunks + workgroup / of_chunk;
+    return select(run.end_slot, slot, workgroup < of_chunk * run.chunks);
+}
+
 fn takes_part(slot: u32) -> bool {
     return slot < min(run.end_slot, arrayLength(&members));
 }
@@ -117,8 +135,13 @@ fn takes_part(slot: u32) -> bool {
 // The member has to be read uniformly: loops over the rows of a step have barriers in them.
 fn step_of(slot: u32, member: Member, batch: Cursor) -> Step {
     let padded = (member.batch_size + run.row_tile - 1u) / run.row_tile * run.row_tile;
-    let at = member.first_row * run.row_stride + slot * run.member_stride;
-    return Step(slot, batch, at, padded);
+{% if written %}
+    // Slots are all of one shape.
+    return Step(slot, 0u, member.layers, batch, member.scratch, {{ row_stride }}u, padded);
+{% else %}
+    return Step(
+        member.index, member.first_layer, member.layers, batch, member.scratch, member.row_stride, padded);
+{% endif %}
 }
 {% include "resident/tiles.wgsl" %}
 {% include "resident/weights.wgsl" %}

@@ -11,7 +11,7 @@
 
 // The rows of the batch, scaled, in the scratch: both products of the first layer read them there.
 fn gather_inputs(step: Step, t: u32) {
-    let layer = layer_of(0u);
+    let layer = layer_of(step, 0u);
     let stride = layer.input_stride;
     let to = rows_at(step, layer.x);
     for (var i = t; i < step.batch.rows * stride; i += THREADS) {
@@ -71,7 +71,7 @@ weight(weights_{{ q }} + (4u * c + {{ j }}u) * layer.output_stride)
 
 fn forward_{{ tile.name }}(l: u32, step: Step, t: u32) {
     let member = own;
-    let layer = layer_of(l);
+    let layer = layer_of(step, l);
     let x = rows_at(step, layer.x);
     let lane = t % {{ tile.lanes }}u;
     for (var row = t / {{ tile.lanes }}u * {{ tile.thread_rows }}u; row < step.batch.rows; row += {{ tile.rows }}u) {
@@ -81,7 +81,7 @@ fn forward_{{ tile.name }}(l: u32, step: Step, t: u32) {
         for (var column = lane; column < layer.output_stride; column += {{ tile.columns_4 }}u) {
 {% for q in range(tile.thread_columns_4) %}
             let column_{{ q }} = column + {{ q * tile.lanes }}u;
-            let weights_{{ q }} = weight_at(layer, step.slot, 0u, min(column_{{ q }}, layer.output_stride - 1u));
+            let weights_{{ q }} = weight_at(layer, step.index, 0u, min(column_{{ q }}, layer.output_stride - 1u));
 {% for i in range(tile.thread_rows) %}
             var acc_{{ i }}_{{ q }} = vec4<f32>(0.0);
 {% endfor %}
@@ -113,8 +113,8 @@ fn forward_{{ tile.name }}(l: u32, step: Step, t: u32) {
 
 fn backward_input_{{ tile.name }}(l: u32, step: Step, t: u32) {
     let member = own;
-    let layer = layer_of(l);
-    let before = layer_of(l - 1u);
+    let layer = layer_of(step, l);
+    let before = layer_of(step, l - 1u);
     let dy = rows_at(step, layer.dy);
     let lane = t % {{ tile.lanes }}u;
     for (var row = t / {{ tile.lanes }}u * {{ tile.thread_rows }}u; row < step.batch.rows; row += {{ tile.rows }}u) {
@@ -126,7 +126,7 @@ fn backward_input_{{ tile.name }}(l: u32, step: Step, t: u32) {
             let column_{{ q }} = column + {{ q * tile.lanes }}u;
 {% for j in range(4) %}
             let weights_{{ q }}_{{ j }} = weight_at(
-                layer, step.slot, min(4u * column_{{ q }} + {{ j }}u, layer.inputs - 1u), 0u);
+                layer, step.index, min(4u * column_{{ q }} + {{ j }}u, layer.inputs - 1u), 0u);
 {% endfor %}
 {% for i in range(tile.thread_rows) %}
             var acc_{{ i }}_{{ q }} = vec4<f32>(0.0);
@@ -161,7 +161,7 @@ scratch[gradients_{{ q }} + r * layer.output_stride]
 
 fn backward_weights_{{ tile.name }}(l: u32, step: Step, t: u32) {
     let member = own;
-    let layer = layer_of(l);
+    let layer = layer_of(step, l);
     let x = rows_at(step, layer.x);
     let dy = rows_at(step, layer.dy);
     let to = beside_rows(step, layer.gradients);
@@ -207,8 +207,8 @@ fn backward_weights_{{ tile.name }}(l: u32, step: Step, t: u32) {
 
 // Gradients of the biases of all layers, by the last invocations, of which products leave some idle.
 fn backward_biases(step: Step, t: u32) {
-    for (var l = 0u; l < arrayLength(&layers); l++) {
-        let layer = layers[l];
+    for (var l = 0u; l < step.layers; l++) {
+        let layer = stored_layer(step, l);
         let to = beside_rows(step, layer.gradients) + layer.inputs * layer.output_stride;
         let columns = layer.bias * layer.output_stride;
         for (var column = THREADS - 1u - t; column < columns; column += THREADS) {
@@ -226,10 +226,10 @@ fn backward_biases(step: Step, t: u32) {
 // their table also where they are written in, so that a compiler does not write the loop out for each.
 fn update_parameters(step: Step, t: u32) {
     let member = own;
-    for (var l = 0u; l < arrayLength(&layers); l++) {
-        let layer = layers[l];
+    for (var l = 0u; l < step.layers; l++) {
+        let layer = stored_layer(step, l);
         let stride = layer.weights_stride;
-        let weights = weight_at(layer, step.slot, 0u, 0u);
+        let weights = weight_at(layer, step.index, 0u, 0u);
         let vectors = layer.moments + member.first_moment * stride;
         let gradients = beside_rows(step, layer.gradients);
         // Two at once, all loaded before any is stored, since a compiler does not load past a store. Behind the last

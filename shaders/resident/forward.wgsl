@@ -1,14 +1,14 @@
 // The forward pass of one layer, over all rows of the batch.
 
 fn forward(l: u32, step: Step, t: u32) {
-    if (layer_of(l).output_stride <= NARROW_4) {
+    if (layer_of(step, l).output_stride <= NARROW_4) {
         forward_narrow(l, step, t);
     } else {
         forward_wide(l, step, t);
     }
     storageBarrier();
 {% if batch_norm and not evaluates %}
-    if (layer_of(l).normalized != 0u) {
+    if (layer_of(step, l).normalized != 0u) {
         norm_forward(l, own, step, t);
     }
 {% endif %}
@@ -19,13 +19,13 @@ fn finish_forward(
 ) {
     var h = product;
     if (layer.bias != 0u) {
-        h += weight(bias_at(layer, step.slot, column_4));
+        h += weight(bias_at(layer, step.index, column_4));
     }
 {% if evaluates %}
     let place = layer.h;
 {% if batch_norm %}
     if (layer.normalized != 0u) {
-        h = normalized_by_running(layer, step.slot, column_4, h);
+        h = normalized_by_running(layer, step.index, column_4, h);
     }
 {% endif %}
     h = finish_hidden(layer, l, member, step, row, column_4, h);
@@ -61,7 +61,7 @@ fn finish_hidden(
 
 fn forward_{{ tile.name }}(l: u32, step: Step, t: u32) {
     let member = own;
-    let layer = layer_of(l);
+    let layer = layer_of(step, l);
     let lane = t % {{ tile.lanes }}u;
     let first_row = t / {{ tile.lanes }}u * {{ tile.thread_rows }}u;
     for (var row = 0u; row < step.batch.rows; row += {{ tile.rows }}u) {
@@ -70,7 +70,7 @@ fn forward_{{ tile.name }}(l: u32, step: Step, t: u32) {
 {% if in_arena %}
             // Behind the last column the weights are those of the last, and the result is not used.
 {% for q in range(tile.thread_columns_4) %}
-            let weights_{{ q }} = weight_at(layer, step.slot, 0u, min(column_{{ q }}, layer.output_stride - 1u));
+            let weights_{{ q }} = weight_at(layer, step.index, 0u, min(column_{{ q }}, layer.output_stride - 1u));
 {% endfor %}
 {% endif %}
             for (var k = 0u; k < layer.input_stride; k += INNER_4) {
@@ -78,7 +78,7 @@ fn forward_{{ tile.name }}(l: u32, step: Step, t: u32) {
                     l, member, step, row, {{ tile.rows }}u, k, INNER_4, 0u, STAGED_STRIDE, t);
 {% if not in_arena %}
                 stage_weights(
-                    layer, step.slot, 4u * k, 4u * INNER_4, column, {{ tile.columns_4 }}u,
+                    layer, step.index, 4u * k, 4u * INNER_4, column, {{ tile.columns_4 }}u,
                     {{ WEIGHTS_AT }}u, {{ 4 * tile.columns_4 }}u, t);
 {% endif %}
                 workgroupBarrier();

@@ -37,11 +37,11 @@ fn stage_inputs(
     to: u32, stride: u32, t: u32,
 ) {
     if (l > 0u) {
-        let rows_begin = rows_at(step, layer_of(l - 1u).h);
-        stage_rows(rows_begin, layer_of(l).input_stride, step.batch.rows, row, rows, first, width, to, stride, t);
+        let rows_begin = rows_at(step, layer_of(step, l - 1u).h);
+        stage_rows(rows_begin, layer_of(step, l).input_stride, step.batch.rows, row, rows, first, width, to, stride, t);
         return;
     }
-    let source_stride = layer_of(0u).input_stride;
+    let source_stride = layer_of(step, 0u).input_stride;
     let side_by_side = min(width, THREADS);
     for (var c = t % side_by_side; c < width; c += side_by_side) {
         let inside = first + c < source_stride;

@@ -12,11 +12,11 @@ fn block_stride(layer: ResidentLayer) -> u32 {
 }
 
 // Of the weights of input k to outputs 4 c to 4 c + 3.
-fn weight_at(layer: ResidentLayer, slot: u32, k: u32, c: u32) -> u32 {
+fn weight_at(layer: ResidentLayer, index: u32, k: u32, c: u32) -> u32 {
     return WEIGHTS_IN_ARENA + layer.in_arena + k / 4u * block_stride(layer) + k % 4u * layer.output_stride + c;
 }
 
-fn bias_at(layer: ResidentLayer, slot: u32, c: u32) -> u32 {
+fn bias_at(layer: ResidentLayer, index: u32, c: u32) -> u32 {
     return WEIGHTS_IN_ARENA + layer.in_arena + layer.input_stride * block_stride(layer) + c;
 }
 
@@ -28,38 +28,38 @@ fn set_weight(at: u32, value: vec4<f32>) {
     arena[at] = value;
 }
 
-fn stored_at(layer: ResidentLayer, slot: u32) -> u32 {
-    return layer.weights + slot * layer.weights_stride;
+fn stored_at(layer: ResidentLayer, index: u32) -> u32 {
+    return layer.weights + index * layer.weights_stride;
 }
 
 // From storage to the arena. Each product has a barrier before it reads weights.
-fn load_weights(slot: u32, t: u32) {
-    for (var l = 0u; l < layer_count(); l++) {
-        let layer = layer_of(l);
-        let stored = stored_at(layer, slot);
+fn load_weights(step: Step, t: u32) {
+    for (var l = 0u; l < layer_count(step); l++) {
+        let layer = layer_of(step, l);
+        let stored = stored_at(layer, step.index);
         for (var k = 0u; k < 4u * layer.input_stride; k++) {
             for (var c = t; c < layer.output_stride; c += THREADS) {
                 var value = vec4<f32>(0.0);
                 if (k < layer.inputs) {
                     value = values[stored + k * layer.output_stride + c];
                 }
-                set_weight(weight_at(layer, slot, k, c), value);
+                set_weight(weight_at(layer, step.index, k, c), value);
             }
         }
         if (layer.bias != 0u) {
             for (var c = t; c < layer.output_stride; c += THREADS) {
-                set_weight(bias_at(layer, slot, c), values[stored + layer.inputs * layer.output_stride + c]);
+                set_weight(bias_at(layer, step.index, c), values[stored + layer.inputs * layer.output_stride + c]);
             }
         }
     }
 }
 {% else %}
-fn weight_at(layer: ResidentLayer, slot: u32, k: u32, c: u32) -> u32 {
-    return layer.weights + slot * layer.weights_stride + k * layer.output_stride + c;
+fn weight_at(layer: ResidentLayer, index: u32, k: u32, c: u32) -> u32 {
+    return layer.weights + index * layer.weights_stride + k * layer.output_stride + c;
 }
 
-fn bias_at(layer: ResidentLayer, slot: u32, c: u32) -> u32 {
-    return weight_at(layer, slot, layer.inputs, c);
+fn bias_at(layer: ResidentLayer, index: u32, c: u32) -> u32 {
+    return weight_at(layer, index, layer.inputs, c);
 }
 
 fn weight(at: u32) -> vec4<f32> {
@@ -72,14 +72,14 @@ fn set_weight(at: u32, value: vec4<f32>) {
 }
 {% endif %}
 
-fn load_weights(slot: u32, t: u32) {}
+fn load_weights(step: Step, t: u32) {}
 
 {% if not direct %}
 // The weights of inputs `k` to `k + rows` to vec4s `first` to `first + width` of the outputs, to
 // arena[to + (r / 4) * block + (r % 4) * width + c]. What lies outside the layer is 0. `width` is a
 // power of 2.
 fn stage_weights(
-    layer: ResidentLayer, slot: u32, k: u32, rows: u32, first: u32, width: u32,
+    layer: ResidentLayer, index: u32, k: u32, rows: u32, first: u32, width: u32,
     to: u32, block: u32, t: u32,
 ) {
     let side_by_side = min(width, THREADS);
@@ -87,7 +87,7 @@ fn stage_weights(
         for (var r = t / side_by_side; r < rows; r += THREADS / side_by_side) {
             var value = vec4<f32>(0.0);
             if (k + r < layer.inputs && first + c < layer.output_stride) {
-                value = weight(weight_at(layer, slot, k + r, first + c));
+                value = weight(weight_at(layer, index, k + r, first + c));
             }
             arena[to + r / 4u * block + r % 4u * width + c] = value;
         }
@@ -102,24 +102,24 @@ fn is_finite_4(v: vec4<f32>) -> bool {
 }
 
 // {{ "From the arena to storage; and" if in_arena else "At the end of an epoch:" }} whether all parameters and running statistics are finite, where `look` says so.
-fn store_weights(slot: u32, look: bool, t: u32) -> bool {
+fn store_weights(step: Step, look: bool, t: u32) -> bool {
     var finite = true;
-    for (var l = 0u; l < layer_count(); l++) {
-        let layer = layer_of(l);
+    for (var l = 0u; l < layer_count(step); l++) {
+        let layer = layer_of(step, l);
         let rows = layer.inputs + layer.bias;
         for (var k = 0u; k < rows; k++) {
             for (var c = t; c < layer.output_stride; c += THREADS) {
 {% if in_arena %}
-                let place = select(weight_at(layer, slot, k, c), bias_at(layer, slot, c), k == layer.inputs);
-                values[stored_at(layer, slot) + k * layer.output_stride + c] = weight(place);
+                let place = select(weight_at(layer, step.index, k, c), bias_at(layer, step.index, c), k == layer.inputs);
+                values[stored_at(layer, step.index) + k * layer.output_stride + c] = weight(place);
 {% else %}
-                let place = weight_at(layer, slot, k, c);
+                let place = weight_at(layer, step.index, k, c);
 {% endif %}
                 finite = finite && is_finite_4(weight(place));
             }
         }
 {% if batch_norm %}
-        finite = finite && norm_is_finite(layer, slot, t);
+        finite = finite && norm_is_finite(layer, step.index, t);
 {% endif %}
     }
     if (look && !finite) {

@@ -14,7 +14,7 @@ struct Member {
     epsilon: f32,
     ln_beta_1: f32,
     ln_beta_2: f32,
-    first_moment: u32,         // index of its first moment vector in each layer's moments
+    first_moment: u32,         // index of its first moment vector in the moments of each of its layers
     dropout_threshold: u32,    // a unit is kept when its random word is at least this
     dropout_scale: f32,        // 1 / (1 - rate)
     dropout_key_0: u32,
@@ -23,6 +23,11 @@ struct Member {
     rows: u32,                 // training rows of its fold
     first_row: u32,            // row of the activation buffers at which its batch begins
     scaling: u32,              // index of its fold's scaling
+    index: u32,                // of the member among those of its shape
+    first_layer: u32,          // of its network, in the resident engine's table of layers
+    layers: u32,               // that its network has
+    scratch: u32,              // vec4 of the resident engine's scratch at which its part begins
+    row_stride: u32,           // vec4s of it that each row of a batch takes, over all layers
 }
 
 // The batch that a member works on. Written by `step` and `end_of_epoch` only.

@@ -52,7 +52,7 @@ impl<'e> EngineExecutor<'e> {
         Workload {
             dataset: &data.dataset,
             splits: data.splits(case.rows),
-            shape: case.shape.clone(),
+            shapes: vec![case.shape.clone()],
             members: members(case),
             seed: SEED,
         }

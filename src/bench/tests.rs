@@ -474,6 +474,7 @@ fn stepped(optimizer: Optimizer, gradients: [f32; 3]) -> MemberSnapshot {
 
 fn first_member(optimizer: Optimizer) -> Member {
     Member {
+        shape: 0,
         id: MemberId {
             trial: 3,
             repeat: 0,

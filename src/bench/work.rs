@@ -107,6 +107,7 @@ pub fn members(case: &Case) -> Vec<Member> {
     for group in &case.groups {
         for i in 0..group.members {
             members.push(Member {
+                shape: 0,
                 id: MemberId {
                     trial: members.len() as u64,
                     repeat: 0,

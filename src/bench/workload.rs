@@ -18,8 +18,8 @@ pub struct Workload<'d> {
     pub dataset: &'d Dataset,
     /// Which of them train.
     pub splits: Splits,
-    /// Network of all members.
-    pub shape: Shape,
+    /// Shapes of their networks.
+    pub shapes: Vec<Shape>,
     /// The members.
     pub members: Vec<Member>,
     /// Seed of all that is drawn.
@@ -28,16 +28,25 @@ pub struct Workload<'d> {
 
 impl Workload<'_> {
     /// What [`Engine::start`] is given.
-    pub fn setup(&self) -> WaveSetup<'_> {
+    pub fn setup(&self) -> WaveSetup<'_, '_> {
         WaveSetup {
             data: TrainingData {
                 dataset: self.dataset,
                 splits: &self.splits,
             },
-            shape: &self.shape,
+            shapes: &self.shapes,
             members: &self.members,
             seed: self.seed,
         }
+    }
+
+    /// Operations of an epoch.
+    pub fn epoch_flops(&self) -> f64 {
+        let flops = |member: &Member| {
+            let rows = self.splits.folds[member.id.fold as usize].train.len();
+            rows as f64 * self.shapes[member.shape].flops_per_sample() as f64
+        };
+        self.members.iter().map(flops).sum()
     }
 
     /// The same with the first so many training rows of each fold, and one row to validate on.
@@ -80,10 +89,11 @@ impl Workload<'_> {
         let every: Vec<usize> = (0..few.len()).collect();
         let (exact, _) = chosen.trained(oracle, &every)?;
         for (member, (actual, oracle)) in chosen.members.iter().zip(actual.iter().zip(&exact)) {
+            let shape = &self.shapes[member.shape];
             let step = FirstStep {
                 member,
-                shape: &self.shape,
-                initial: &initial_parameters(&self.shape, self.seed, member.id.repeat),
+                shape,
+                initial: &initial_parameters(shape, self.seed, member.id.repeat),
                 actual,
                 oracle,
             };

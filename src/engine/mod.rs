@@ -1,10 +1,11 @@
-//! What trains a cohort.
+//! What trains members.
 //!
 //! An [`Engine`] is bound to one adapter. [`Engine::start`] puts the members of a wave on it;
 //! the [`Running`] wave is then trained and evaluated epoch by epoch. Members are data: an engine
-//! trains any mix of hyperparameters in one wave, and what it computes for a member depends on
-//! that member alone.
+//! trains any mix of shapes and hyperparameters in one wave, and what it computes for a member
+//! depends on that member alone.
 
+mod cohorts;
 pub mod cpu;
 pub mod gpu;
 mod snapshot;
@@ -224,17 +225,24 @@ impl<'d> TrainingData<'d> {
     }
 }
 
-/// What [`Engine::start`] is given.
+/// What [`Engine::start`] is given: a wave on the data of a study, which live longer.
 #[derive(Clone, Copy, Debug)]
-pub struct WaveSetup<'d> {
+pub struct WaveSetup<'d, 'w> {
     /// The rows.
     pub data: TrainingData<'d>,
-    /// Shape of all networks of the wave.
-    pub shape: &'d Shape,
+    /// The shapes of its networks; some may have no members.
+    pub shapes: &'w [Shape],
     /// The members, slot after slot.
-    pub members: &'d [Member],
+    pub members: &'w [Member],
     /// Seed of the study.
     pub seed: Seed,
+}
+
+impl<'w> WaveSetup<'_, 'w> {
+    /// Shape of a member's network.
+    pub fn shape_of(&self, member: &Member) -> &'w Shape {
+        &self.shapes[member.shape]
+    }
 }
 
 /// Which rows of a member's fold are evaluated.
@@ -354,7 +362,7 @@ pub trait Engine: Sync {
     ///
     /// # Errors
     /// When the adapter cannot hold them.
-    fn start<'r>(&'r self, wave: WaveSetup<'r>) -> Result<Box<dyn Running + 'r>, EngineError>;
+    fn start<'r>(&'r self, wave: WaveSetup<'r, '_>) -> Result<Box<dyn Running + 'r>, EngineError>;
 }
 
 /// A wave that is being trained. Lists have one entry per slot, in slot order; slots are the
@@ -418,7 +426,8 @@ pub trait Running {
     /// those at `to`; `to` keeps its own hyperparameters.
     ///
     /// # Errors
-    /// [`EngineError::StateMismatch`] when the two optimizers keep different moments.
+    /// [`EngineError::StateMismatch`] when the two networks have different shapes, or their optimizers keep
+    /// different moments.
     fn copy(&mut self, from: usize, to: usize) -> Result<(), EngineError>;
 
     /// The whole state, member by member.

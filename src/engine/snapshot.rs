@@ -33,13 +33,29 @@ pub struct MemberSnapshot {
 }
 
 impl MemberSnapshot {
+    /// The error of a state whose member is not in a wave.
+    pub fn of_no_member(id: MemberId) -> EngineError {
+        EngineError::StateMismatch {
+            what: name(id),
+            reason: "the wave has no such member".to_owned(),
+        }
+    }
+
+    /// The error of a state of the first shape for a member whose network has the second.
+    pub fn of_other_shape(id: MemberId, [found, expected]: [&Shape; 2]) -> EngineError {
+        EngineError::StateMismatch {
+            what: name(id),
+            reason: format!("it is of a network of shape {found}, not {expected}"),
+        }
+    }
+
     /// Checks that the state belongs to the member `id` of this shape with this many moments.
     ///
     /// # Errors
     /// [`EngineError::StateMismatch`] names what differs.
     pub fn check(&self, id: MemberId, shape: &Shape, moments: usize) -> Result<(), EngineError> {
         let mismatch = |reason: String| EngineError::StateMismatch {
-            what: format!("trial {}, fold {}, repeat {}", id.trial, id.fold, id.repeat),
+            what: name(id),
             reason,
         };
         if self.id != id {
@@ -64,4 +80,8 @@ impl MemberSnapshot {
         }
         Ok(())
     }
+}
+
+fn name(id: MemberId) -> String {
+    format!("trial {}, fold {}, repeat {}", id.trial, id.fold, id.repeat)
 }

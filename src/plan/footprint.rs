@@ -18,6 +18,9 @@ pub struct BufferLayout {
     /// in a workgroup's memory; 0: none is.
     #[serde(default)]
     pub most_resident_bytes: u64,
+    /// Members of different shapes share waves if their parameters take at most so many of these bytes; 0: none do.
+    #[serde(default)]
+    pub most_mixed_bytes: u64,
     /// The resident engine may keep the rows of a batch in its scratch.
     #[serde(default)]
     pub gathers: bool,
@@ -26,7 +29,7 @@ pub struct BufferLayout {
 /// Bytes that a member adds to each buffer of its wave.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Footprint {
-    /// One entry a buffer, in an order that all members of a shape share.
+    /// One entry a buffer, in an order that all members of a wave share.
     pub buffers: Vec<u64>,
 }
 
@@ -54,7 +57,7 @@ impl Footprint {
         self.buffers.iter().sum()
     }
 
-    /// Adds `members` times another member of the same shape.
+    /// Adds `members` times another member of the same wave.
     pub fn add(&mut self, other: &Self, members: u64) {
         if self.buffers.is_empty() {
             self.buffers = vec![0; other.buffers.len()];
@@ -68,6 +71,10 @@ impl Footprint {
     pub fn largest(&self) -> u64 {
         self.buffers.iter().copied().max().unwrap_or(0)
     }
+}
+
+fn arena_bytes(shape: &Shape) -> u64 {
+    arena_layout(shape).1.saturating_mul(16)
 }
 
 /// Bytes of one member in the buffers of one dense layer.
@@ -149,14 +156,19 @@ impl BufferLayout {
     pub fn without_resident(self) -> Self {
         Self {
             most_resident_bytes: 0,
+            most_mixed_bytes: 0,
             ..self
         }
     }
 
     /// Whether the resident engine trains networks of this shape.
     pub fn is_resident(self, shape: &Shape) -> bool {
-        let (_, vec4s) = arena_layout(shape);
-        vec4s.saturating_mul(16) <= self.most_resident_bytes
+        arena_bytes(shape) <= self.most_resident_bytes
+    }
+
+    /// Whether members of this shape share waves with members of others.
+    pub fn is_mixed(self, shape: &Shape) -> bool {
+        self.is_resident(shape) && arena_bytes(shape) <= self.most_mixed_bytes
     }
 
     /// Bytes of a member's scratch in the resident engine; 0 where another trains the shape.

@@ -26,15 +26,22 @@ pub struct PlannedTrial {
     pub hyperparameters: Hyperparameters,
 }
 
-/// Members of one shape that are trained together.
+/// Members that are trained together.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Wave {
     /// Number of the wave in the study, from 0.
     pub number: u64,
-    /// Shape of all its networks.
-    pub shape: Shape,
+    /// Shapes of its networks, in the order of their first members.
+    pub shapes: Vec<Shape>,
     /// Its members: trial after trial, and in a trial repeat after repeat, fold after fold.
     pub members: Vec<Member>,
+}
+
+impl Wave {
+    /// Shape of a member's network.
+    pub fn shape_of(&self, member: &Member) -> &Shape {
+        &self.shapes[member.shape]
+    }
 }
 
 /// What a wave may hold on the adapter that a study uses, and what is enough for it.
@@ -90,9 +97,9 @@ pub fn member_bytes(shape: &Shape, hyperparameters: &Hyperparameters) -> u64 {
     (shape.parameters() as u64 * values + shape.running() as u64) * 4
 }
 
-/// Lays out one generation of trials: cohorts in the order in which their first trial was
-/// proposed, each cut into waves that keep to the limits. A trial's members stay in one wave
-/// unless they alone exceed what it may hold. Numbers start at `first_wave`.
+/// Lays out one generation of trials: cohorts, or groups of them that share waves, in the order in
+/// which their first trial was proposed, each cut into waves that keep to the limits. A trial's
+/// members stay in one wave unless they alone exceed what it may hold. Numbers start at `first_wave`.
 pub fn waves(
     trials: &[PlannedTrial],
     per_trial: MembersPerTrial,
@@ -100,17 +107,15 @@ pub fn waves(
     first_wave: u64,
 ) -> Vec<Wave> {
     let mut waves: Vec<Wave> = Vec::new();
-    for cohort in cohorts(trials) {
+    for group in groups(trials, limits.layout) {
+        let (shapes, shape_of) = distinct(&group);
         let mut packer = Packer::new(limits);
-        for &trial in &cohort {
+        for (&trial, &shape) in group.iter().zip(&shape_of) {
             let footprint = Footprint::new(&trial.shape, &trial.hyperparameters, limits.layout);
-            packer.add(members(trial, per_trial), &footprint);
+            packer.add(members(trial, shape, per_trial), &footprint);
         }
-        waves.extend(packer.finish().into_iter().map(|members| Wave {
-            number: 0,
-            shape: cohort[0].shape.clone(),
-            members,
-        }));
+        let of_group = packer.finish().into_iter();
+        waves.extend(of_group.map(|members| wave_of(&shapes, members)));
     }
     for (wave, number) in waves.iter_mut().zip(first_wave..) {
         wave.number = number;
@@ -118,27 +123,63 @@ pub fn waves(
     waves
 }
 
-/// The trials by shape; shapes in the order of their first trial.
-fn cohorts(trials: &[PlannedTrial]) -> Vec<Vec<&PlannedTrial>> {
-    let mut place: BTreeMap<&Shape, usize> = BTreeMap::new();
-    let mut cohorts: Vec<Vec<&PlannedTrial>> = Vec::new();
+/// The trials whose members may share waves: of one shape, or of all that are mixed. Groups are in the order of their
+/// first trial.
+fn groups(trials: &[PlannedTrial], layout: Option<BufferLayout>) -> Vec<Vec<&PlannedTrial>> {
+    let mixed = |shape: &Shape| layout.is_some_and(|layout| layout.is_mixed(shape));
+    let mut place: BTreeMap<Option<&Shape>, usize> = BTreeMap::new();
+    let mut groups: Vec<Vec<&PlannedTrial>> = Vec::new();
     for trial in trials {
-        let at = *place.entry(&trial.shape).or_insert_with(|| {
-            cohorts.push(Vec::new());
-            cohorts.len() - 1
+        let key = (!mixed(&trial.shape)).then_some(&trial.shape);
+        let at = *place.entry(key).or_insert_with(|| {
+            groups.push(Vec::new());
+            groups.len() - 1
         });
-        cohorts[at].push(trial);
+        groups[at].push(trial);
     }
-    cohorts
+    groups
 }
 
-fn members(trial: &PlannedTrial, per_trial: MembersPerTrial) -> Vec<Member> {
+/// The shapes of some trials, and the place of each trial's among them.
+fn distinct<'t>(trials: &[&'t PlannedTrial]) -> (Vec<&'t Shape>, Vec<usize>) {
+    let mut place: BTreeMap<&Shape, usize> = BTreeMap::new();
+    let mut shapes = Vec::new();
+    let mut shape_of = Vec::with_capacity(trials.len());
+    for trial in trials {
+        let at = *place.entry(&trial.shape).or_insert_with(|| {
+            shapes.push(&trial.shape);
+            shapes.len() - 1
+        });
+        shape_of.push(at);
+    }
+    (shapes, shape_of)
+}
+
+/// A wave of members whose shapes are among these: it has those that it needs.
+fn wave_of(shapes: &[&Shape], mut members: Vec<Member>) -> Wave {
+    let mut place: BTreeMap<usize, usize> = BTreeMap::new();
+    let mut own = Vec::new();
+    for member in &mut members {
+        member.shape = *place.entry(member.shape).or_insert_with(|| {
+            own.push(shapes[member.shape].clone());
+            own.len() - 1
+        });
+    }
+    Wave {
+        number: 0,
+        shapes: own,
+        members,
+    }
+}
+
+fn members(trial: &PlannedTrial, shape: usize, per_trial: MembersPerTrial) -> Vec<Member> {
     let member = |repeat, fold| Member {
         id: MemberId {
             trial: trial.trial,
             repeat,
             fold,
         },
+        shape,
         hyperparameters: trial.hyperparameters,
     };
     (0..per_trial.repeats)

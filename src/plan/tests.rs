@@ -129,3 +129,57 @@ fn a_wave_is_closed_when_it_has_enough_bytes_and_enough_members() {
         );
     }
 }
+
+/// Where the resident engine trains networks of up to so many bytes, and mixes those of up to so many.
+fn mixing(most_mixed_bytes: u64) -> Limits {
+    Limits {
+        layout: Some(BufferLayout {
+            most_buffer_bytes: u64::MAX,
+            row_tile: 16,
+            gradients: false,
+            most_resident_bytes: 4000,
+            most_mixed_bytes,
+            gathers: false,
+        }),
+        ..limits(7)
+    }
+}
+
+#[test]
+fn small_shapes_share_waves_where_the_layout_says_so() {
+    let bytes = |hidden| arena_layout(&trial(0, hidden).shape).1 * 16;
+    assert!(bytes(16) < 1000 && bytes(40) > 1000 && bytes(40) < 4000 && bytes(99) > 4000);
+    let hidden = [8, 99, 16, 40, 8, 99, 40];
+    let trials: Vec<_> = (0..).zip(hidden).map(|(t, h)| trial(t, h)).collect();
+    let shown = |limits| {
+        let waves = waves(&trials, THREE_FOLDS, limits, 0);
+        for wave in &waves {
+            let used: std::collections::BTreeSet<usize> =
+                wave.members.iter().map(|m| m.shape).collect();
+            assert_eq!(
+                used,
+                (0..wave.shapes.len()).collect(),
+                "no shape without members"
+            );
+            for member in &wave.members {
+                let expected = &trials[member.id.trial as usize].shape;
+                assert_eq!(wave.shape_of(member), expected);
+            }
+        }
+        let mut each: Vec<Vec<u64>> = waves.iter().map(trials_of).collect();
+        each.iter_mut().for_each(Vec::dedup);
+        each
+    };
+    // Seven members a wave: two trials.
+    let apart: [&[u64]; 4] = [&[0, 4], &[1, 5], &[2], &[3, 6]];
+    assert_eq!(shown(mixing(0)), apart);
+    let small: [&[u64]; 4] = [&[0, 2], &[4], &[1, 5], &[3, 6]];
+    assert_eq!(shown(mixing(1000)), small);
+    let resident: [&[u64]; 4] = [&[0, 2], &[3, 4], &[6], &[1, 5]];
+    assert_eq!(
+        shown(mixing(4000)),
+        resident,
+        "what the layered engine trains is apart"
+    );
+    assert_eq!(shown(mixing(u64::MAX)), resident);
+}

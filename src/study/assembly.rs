@@ -53,10 +53,13 @@ impl Assembly {
             .partition(|(_, members)| complete(members));
         self.pending = pending;
         let done: BTreeMap<u64, Vec<Option<MemberOutcome>>> = done;
+        // A trial that is complete now has members in this wave.
+        let shapes = wave.members.iter().map(|m| (m.id.trial, wave.shape_of(m)));
+        let shapes: BTreeMap<u64, &Shape> = shapes.collect();
         done.into_par_iter()
             .map(|(trial, members)| {
                 let members: Vec<MemberOutcome> = members.into_iter().flatten().collect();
-                record(proposals[&trial], &members, &wave.shape, wave.number)
+                record(proposals[&trial], &members, shapes[&trial], wave.number)
             })
             .collect()
     }

@@ -105,17 +105,19 @@ impl Cost {
 
     fn add(&mut self, study: &Study<'_>, generation: &Generation) -> Result<(), StudyError> {
         for wave in &generation.waves {
-            let new_shape = self.shapes.insert(wave.shape.clone());
+            let known = self.shapes.len();
+            self.shapes.extend(wave.shapes.iter().cloned());
             self.waves += 1;
             let layout = study.engine.limits().layout;
             let bytes =
-                |m: &Member| Footprint::new(&wave.shape, &m.hyperparameters, layout).total();
+                |m: &Member| Footprint::new(wave.shape_of(m), &m.hyperparameters, layout).total();
             self.wave_bytes = self.wave_bytes.max(wave.members.iter().map(bytes).sum());
-            let rows = |m: &Member| self.rows[m.id.fold as usize] * self.epochs;
-            let samples: u64 = wave.members.iter().map(rows).sum();
-            self.samples += samples;
-            self.flops += samples as f64 * wave.shape.flops_per_sample() as f64;
-            if new_shape && self.probed_waves < PROBED_WAVES {
+            for member in &wave.members {
+                let samples = self.rows[member.id.fold as usize] * self.epochs;
+                self.samples += samples;
+                self.flops += samples as f64 * wave.shape_of(member).flops_per_sample() as f64;
+            }
+            if self.shapes.len() > known && self.probed_waves < PROBED_WAVES {
                 self.probed_waves += 1;
                 self.probe(study, wave)?;
             }
@@ -139,15 +141,17 @@ impl Cost {
         let members: Vec<Member> = wave.members.iter().copied().step_by(every).collect();
         let mut running = study.engine.start(WaveSetup {
             data: study.data(),
-            shape: &wave.shape,
+            shapes: &wave.shapes,
             members: &members,
             seed: study.sweep.search.seed,
         })?;
         let begin = Instant::now();
         running.train(1, &|| begin.elapsed() >= PROBE)?;
         self.probed_s += begin.elapsed().as_secs_f64();
-        let samples: u64 = running.status().iter().map(|s| s.samples).sum();
-        self.probed_flops += samples as f64 * wave.shape.flops_per_sample() as f64;
+        for (member, status) in members.iter().zip(running.status()) {
+            let flops = wave.shape_of(member).flops_per_sample();
+            self.probed_flops += status.samples as f64 * flops as f64;
+        }
         Ok(())
     }
 }

@@ -98,7 +98,7 @@ impl Session<'_, '_, '_> {
         NetworkFile {
             trial: best.trial,
             activation: wave.members[0].hyperparameters.activation,
-            shape: &wave.shape,
+            shape: &wave.shapes[0],
             parameters: &state.parameters,
             running: &state.running,
             offset: &scaling.offset,
@@ -121,13 +121,14 @@ impl Session<'_, '_, '_> {
         });
         Ok(Wave {
             number: best.wave,
-            shape: planned.shape,
+            shapes: vec![planned.shape],
             members: vec![Member {
                 id: MemberId {
                     trial: best.trial,
                     repeat: 0,
                     fold: REFIT,
                 },
+                shape: 0,
                 hyperparameters: planned.hyperparameters,
             }],
         })

@@ -10,6 +10,7 @@ use crate::engine::{
     AdapterDescription, Evaluation, MemberSnapshot, MemberStatus, Part, Progress, Running,
     WaveSetup,
 };
+use crate::plan::BufferLayout;
 use crate::space::{Overrides, resolve};
 use crate::store::{self, TrialState};
 use crate::train::{Member, REFIT};
@@ -67,12 +68,12 @@ impl Engine for Scripted {
         Ok(self.limits.most_members)
     }
 
-    fn start<'r>(&'r self, wave: WaveSetup<'r>) -> Result<Box<dyn Running + 'r>, EngineError> {
+    fn start<'r>(&'r self, wave: WaveSetup<'r, '_>) -> Result<Box<dyn Running + 'r>, EngineError> {
         let snapshot = |member: &Member| MemberSnapshot {
             id: member.id,
-            parameters: vec![0.0; wave.shape.parameters()],
+            parameters: vec![0.0; wave.shapes[0].parameters()],
             moments: Vec::new(),
-            running: vec![0.0; wave.shape.running()],
+            running: vec![0.0; wave.shapes[0].running()],
             steps: 0,
             samples: 0,
             epoch: 0,
@@ -454,37 +455,58 @@ fn batch_norm_makes_cohorts_of_its_own() {
         let waves = study
             .generations(engine.limits)
             .flat_map(|generation| generation.waves);
-        let mut planned: Vec<String> = names(waves.map(|wave| wave.shape).collect());
+        let mut planned: Vec<String> = names(waves.flat_map(|wave| wave.shapes).collect());
         planned.sort_unstable();
         assert_eq!(planned, expected);
     }
 }
 
-/// The same with the engine that trains: members of a trial in one wave, in several, all in one.
+/// The same with the engine that trains: members of a trial in one wave, in several, all in one; and waves of several
+/// shapes.
 #[test]
 fn wave_sizes_change_no_bit_of_what_the_cpu_engine_trains() {
     let iris = iris(&[
+        "hidden=8,5x4",
         "learning_rate=0.01,0.1",
         "batch_size=16,32",
         "optimizer=sgd,adam",
         "batch_norm=false,true",
         "dropout=0,0.3",
     ]);
-    let trained = |most_members| {
+    let mixing = BufferLayout {
+        most_buffer_bytes: u64::MAX,
+        row_tile: 16,
+        gradients: false,
+        most_resident_bytes: u64::MAX,
+        most_mixed_bytes: u64::MAX,
+        gathers: false,
+    };
+    let trained = |most_members, layout| {
         let folder = tempfile::tempdir().unwrap();
         let engine = CpuEngine::<f32>::new(Some(2)).unwrap();
         let limits = Limits {
             most_members,
+            layout,
             ..engine.limits()
         };
         let (engine, stop) = (engine.with_limits(limits), AtomicBool::new(false));
         let mut done = run_with(&folder.path().join("run"), &iris, &engine, &stop);
         done.trials.iter_mut().for_each(|trial| trial.wave = 0);
+        done.trials.sort_by_key(|trial| trial.trial);
         done.trials
     };
-    let expected = trained(1000);
-    assert_eq!(expected.len(), 32);
-    for most_members in [1, 2, 3, 7] {
-        assert_eq!(trained(most_members), expected, "waves of {most_members}");
+    let expected = trained(1000, None);
+    assert_eq!(expected.len(), 64);
+    for (most_members, layout) in [
+        (1, None),
+        (2, None),
+        (3, None),
+        (7, None),
+        (7, Some(mixing)),
+        (1000, Some(mixing)),
+    ] {
+        let found = trained(most_members, layout);
+        let mixed = layout.is_some();
+        assert!(found == expected, "waves of {most_members}, mixed: {mixed}");
     }
 }

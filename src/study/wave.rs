@@ -125,7 +125,7 @@ impl Session<'_, '_, '_> {
         let study = self.study;
         let running = study.engine.start(WaveSetup {
             data: study.data(),
-            shape: &wave.shape,
+            shapes: &wave.shapes,
             members: &wave.members,
             seed: study.sweep.search.seed,
         })?;
@@ -149,7 +149,7 @@ impl Session<'_, '_, '_> {
         }
         let outcomes = run.outcomes()?;
         run.read_clock()?;
-        let (mut header, uniform) = (run.header, is_uniform(&wave.members));
+        let (mut header, uniform) = (run.header, is_uniform(wave));
         let before_s = std::mem::take(&mut self.control.compiled_s);
         let compile_s = before_s + run.running.compile_s();
         header.wall_s += self.lap();
@@ -452,13 +452,13 @@ fn is_refit(members: &[Member]) -> bool {
 }
 
 /// All members do the same work: they differ in nothing but the learning rate.
-fn is_uniform(members: &[Member]) -> bool {
+fn is_uniform(wave: &Wave) -> bool {
     let work = |member: &Member| {
         let mut hyperparameters = member.hyperparameters;
         hyperparameters.learning_rate = 1.0;
         hyperparameters
     };
-    members
-        .windows(2)
-        .all(|pair| work(&pair[0]) == work(&pair[1]))
+    let pairs = wave.members.windows(2);
+    let mut alike = pairs.map(|pair| work(&pair[0]) == work(&pair[1]));
+    wave.shapes.len() == 1 && alike.all(|alike| alike)
 }

@@ -18,11 +18,13 @@ pub struct MemberId {
     pub fold: u32,
 }
 
-/// One network of a cohort: trial x fold x repeat.
+/// One network: trial x fold x repeat.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Member {
     /// Which one it is.
     pub id: MemberId,
+    /// Its network's shape, by its place among the shapes of its wave.
+    pub shape: usize,
     /// How it is trained.
     pub hyperparameters: Hyperparameters,
 }

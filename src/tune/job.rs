@@ -1,6 +1,7 @@
 //! What of a study is measured: a wave of each of its classes.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry::{Occupied, Vacant};
 
 use crate::bench::Workload;
 use crate::engine::TUNED_VARIANT;
@@ -25,6 +26,18 @@ pub struct Job<'s> {
     pub steps: f64,
 }
 
+impl Job<'_> {
+    /// Training rows that all members see in waves of this class, if all waves mix shapes as its largest does.
+    pub fn trial_samples(&self) -> f64 {
+        let Workload {
+            splits, members, ..
+        } = &self.workload;
+        let rows = |member: &Member| splits.folds[member.id.fold as usize].train.len();
+        let samples: usize = members.iter().map(rows).sum();
+        self.flops * samples as f64 / self.workload.epoch_flops()
+    }
+}
+
 /// The classes of a study under these limits, by their work, the largest first. Of a long study the first
 /// generation stands for all.
 pub fn jobs<'s>(study: &Study<'s>, limits: Limits) -> Vec<Job<'s>> {
@@ -35,28 +48,39 @@ pub fn jobs<'s>(study: &Study<'s>, limits: Limits) -> Vec<Job<'s>> {
     let epochs = f64::from(study.sweep.train.epochs);
     let rows = |member: &Member| study.splits.folds[member.id.fold as usize].train.len();
     let mut jobs: BTreeMap<WaveClass, Job<'s>> = BTreeMap::new();
-    for Wave { shape, members, .. } in generation.waves {
-        let class = WaveClass::new(&shape, members.len());
-        let samples: usize = members.iter().map(rows).sum();
+    for Wave {
+        shapes, members, ..
+    } in generation.waves
+    {
+        let class = WaveClass::of_shapes(&shapes, members.len());
         let steps = |member: &Member| rows(member).div_ceil(member.hyperparameters.batch_size);
         let steps = members.iter().map(steps).max().unwrap_or(0);
-        let flops_per_sample = shape.flops_per_sample() as f64;
-        let job = jobs.entry(class.clone()).or_insert_with(|| Job {
-            class,
-            workload: Workload {
-                dataset: study.dataset,
-                splits: study.splits.clone(),
-                shape: shape.clone(),
-                members: Vec::new(),
-                seed: study.sweep.search.seed,
-            },
-            flops: 0.0,
-            steps: 0.0,
-        });
-        job.flops += scale * epochs * samples as f64 * flops_per_sample;
-        job.steps += scale * epochs * steps as f64;
-        if members.len() > job.workload.members.len() {
-            (job.workload.shape, job.workload.members) = (shape, members);
+        let workload = Workload {
+            dataset: study.dataset,
+            splits: study.splits.clone(),
+            shapes,
+            members,
+            seed: study.sweep.search.seed,
+        };
+        let flops = scale * epochs * workload.epoch_flops();
+        let steps = scale * epochs * steps as f64;
+        match jobs.entry(class.clone()) {
+            Vacant(entry) => {
+                entry.insert(Job {
+                    class,
+                    workload,
+                    flops,
+                    steps,
+                });
+            }
+            Occupied(mut entry) => {
+                let job = entry.get_mut();
+                job.flops += flops;
+                job.steps += steps;
+                if workload.members.len() > job.workload.members.len() {
+                    job.workload = workload;
+                }
+            }
         }
     }
     let mut jobs: Vec<Job<'s>> = jobs.into_values().collect();

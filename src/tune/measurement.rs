@@ -9,7 +9,6 @@ use crate::bench::{BenchError, Workload};
 use crate::engine::cpu::CpuEngine;
 use crate::engine::gpu::{AdapterKind, Form, GpuEngine, Tuned, WaveClass};
 use crate::engine::{Engine, EngineError, Progress, Running};
-use crate::train::Member;
 
 /// Epochs that are timed, after one that warms up.
 const EPOCHS: u32 = 3;
@@ -104,11 +103,8 @@ impl<'e> OnEngine<'e> {
 
     /// Operations that measuring a form takes, roughly.
     pub fn flops(&self) -> f64 {
-        let Workload { splits, shape, .. } = &self.workload;
-        let rows = |member: &Member| splits.folds[member.id.fold as usize].train.len();
-        let samples: usize = self.workload.members.iter().map(rows).sum();
         // A step to verify by is less than an epoch.
-        f64::from(EPOCHS + 2) * samples as f64 * shape.flops_per_sample() as f64
+        f64::from(EPOCHS + 2) * self.workload.epoch_flops()
     }
 
     fn timed(&self, measurement: &mut Measurement, epoch_s: f64) -> Result<(), BenchError> {

@@ -94,7 +94,7 @@ impl<'e> Tuner<'e> {
     /// The class of a job, as measurements are kept by it: with the shape written in, the same form is another
     /// kernel.
     fn class(&self, job: &Job<'_>) -> String {
-        let written = self.engine.is_written_in(&job.workload.shape);
+        let written = self.engine.is_written_in(&job.workload.shapes);
         let suffix = if written { ", shape written in" } else { "" };
         format!("{}{suffix}", job.class)
     }
@@ -196,8 +196,7 @@ impl<'e> Tuner<'e> {
         let seconds = |job: &Job<'_>| {
             let known = self.known(job);
             let first = choice::of(&known, *self.forms_of(job).first()?)?;
-            let samples = job.flops / job.workload.shape.flops_per_sample() as f64;
-            Some(samples / first.rate()?)
+            Some(job.trial_samples() / first.rate()?)
         };
         jobs.iter().filter_map(seconds).sum()
     }

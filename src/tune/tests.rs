@@ -38,6 +38,7 @@ fn iris() -> (Dataset, Splits) {
 /// Members of a linear model, which compiles fast.
 fn job<'d>(dataset: &'d Dataset, splits: &Splits, flops: f64) -> Job<'d> {
     let member = |trial| Member {
+        shape: 0,
         id: MemberId {
             trial,
             repeat: 0,
@@ -57,7 +58,7 @@ fn job<'d>(dataset: &'d Dataset, splits: &Splits, flops: f64) -> Job<'d> {
         workload: Workload {
             dataset,
             splits: splits.clone(),
-            shape,
+            shapes: vec![shape],
             members: (0..5).map(member).collect(),
             seed: Seed(0),
         },
@@ -98,7 +99,7 @@ fn every_form_is_measured_and_kept_and_the_engine_takes_one() {
     let variants = engine.adapter().variants;
     assert_eq!(variants[&format!("{TUNED_VARIANT}{}", job.class)], taken);
     // With the shape written in, the same forms are other kernels.
-    let only = std::collections::BTreeSet::from([job.workload.shape.clone()]);
+    let only = std::collections::BTreeSet::from([job.workload.shapes[0].clone()]);
     engine.will_train(&only);
     assert_eq!(names(&tuner.known(&job)), [""; 0]);
 }

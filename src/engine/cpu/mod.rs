@@ -35,7 +35,7 @@ use std::marker::PhantomData;
 
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
-use super::{AdapterDescription, Engine, EngineError, Running, WaveSetup};
+use super::{AdapterDescription, Engine, EngineError, Running, WaveSetup, cohorts};
 use crate::plan::Limits;
 use crate::train::Shape;
 
@@ -115,10 +115,12 @@ impl<T: Real> Engine for CpuEngine<T> {
         Ok((left / member.max(1)).min(self.limits.most_members))
     }
 
-    fn start<'r>(&'r self, wave: WaveSetup<'r>) -> Result<Box<dyn Running + 'r>, EngineError> {
-        let batch = wave.members.iter().map(|m| m.hyperparameters.batch_size);
-        self.capacity(wave.shape, batch.max().unwrap_or(1))?;
-        Ok(Box::new(wave::CpuWave::<T>::new(&self.threads, wave)))
+    fn start<'r>(&'r self, wave: WaveSetup<'r, '_>) -> Result<Box<dyn Running + 'r>, EngineError> {
+        cohorts::start(wave, |wave| {
+            let batch = wave.members.iter().map(|m| m.hyperparameters.batch_size);
+            self.capacity(&wave.shapes[0], batch.max().unwrap_or(1))?;
+            Ok(Box::new(wave::CpuWave::<T>::new(&self.threads, wave)))
+        })
     }
 }
 

@@ -36,7 +36,7 @@ struct Slot<T> {
 pub struct CpuWave<'r, T> {
     threads: &'r ThreadPool,
     data: TrainingData<'r>,
-    shape: &'r Shape,
+    shape: Shape,
     seed: Seed,
     slots: Vec<Slot<T>>,
     scaled: BTreeMap<u32, ScaledFeatures<'r, T>>,
@@ -47,14 +47,16 @@ pub struct CpuWave<'r, T> {
 type Orders = BTreeMap<(u32, u32), Vec<u32>>;
 
 impl<'r, T: Real> CpuWave<'r, T> {
-    pub fn new(threads: &'r ThreadPool, setup: WaveSetup<'r>) -> Self {
+    /// Of members of one shape.
+    pub fn new(threads: &'r ThreadPool, setup: WaveSetup<'r, '_>) -> Self {
+        let shape = &setup.shapes[0];
         let initial: BTreeMap<u32, Vec<f32>> = repeats(setup.members)
             .map(|repeat| {
-                let parameters = initial_parameters(setup.shape, setup.seed, repeat);
+                let parameters = initial_parameters(shape, setup.seed, repeat);
                 (repeat, parameters)
             })
             .collect();
-        let running = initial_running(setup.shape);
+        let running = initial_running(shape);
         let slots = setup
             .members
             .iter()
@@ -65,12 +67,12 @@ impl<'r, T: Real> CpuWave<'r, T> {
         Self {
             threads,
             data: setup.data,
-            shape: setup.shape,
+            shape: shape.clone(),
             seed: setup.seed,
             slots,
             scaled: scaled_features(setup),
             workspaces: (0..threads.current_num_threads())
-                .map(|_| Mutex::new(Workspace::new(setup.shape, rows)))
+                .map(|_| Mutex::new(Workspace::new(shape, rows)))
                 .collect(),
         }
     }
@@ -289,7 +291,7 @@ impl<T: Real> Running for CpuWave<'_, T> {
         let member = self.slots[to].member;
         snapshot.id = member.id;
         let moments = member.hyperparameters.optimizer.moments();
-        snapshot.check(member.id, self.shape, moments)?;
+        snapshot.check(member.id, &self.shape, moments)?;
         self.slots[to] = Slot {
             member,
             network: self.slots[from].network.clone(),
@@ -311,12 +313,9 @@ impl<T: Real> Running for CpuWave<'_, T> {
         let restore = |snapshot: &MemberSnapshot| {
             let member = *known
                 .get(&snapshot.id)
-                .ok_or_else(|| EngineError::StateMismatch {
-                    what: format!("trial {}", snapshot.id.trial),
-                    reason: "the wave has no such member".to_owned(),
-                })?;
+                .ok_or_else(|| MemberSnapshot::of_no_member(snapshot.id))?;
             let moments = member.hyperparameters.optimizer.moments();
-            snapshot.check(member.id, self.shape, moments)?;
+            snapshot.check(member.id, &self.shape, moments)?;
             Ok(Slot::restored(member, snapshot))
         };
         self.slots = snapshots
@@ -368,7 +367,7 @@ fn repeats(members: &[Member]) -> impl Iterator<Item = u32> {
     repeats.into_iter()
 }
 
-fn scaled_features<'r, T: Real>(setup: WaveSetup<'r>) -> BTreeMap<u32, ScaledFeatures<'r, T>> {
+fn scaled_features<'r, T: Real>(setup: WaveSetup<'r, '_>) -> BTreeMap<u32, ScaledFeatures<'r, T>> {
     let mut scaled = BTreeMap::new();
     for member in setup.members {
         scaled.entry(member.id.fold).or_insert_with(|| {

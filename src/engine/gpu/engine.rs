@@ -18,7 +18,7 @@ use super::wave::{GpuWave, WaveKernels};
 use crate::data::{Dataset, FeatureValues, Features};
 use crate::engine::{
     AdapterDescription, Engine, EngineError, Running, SHAPE_VARIANT, TUNED_VARIANT, Trace,
-    WaveSetup,
+    WaveSetup, cohorts,
 };
 use crate::plan::{BufferLayout, Footprint, Limits};
 use crate::train::{Hyperparameters, Shape};
@@ -90,11 +90,11 @@ impl GpuEngine {
     pub fn edit_resident(
         &self,
         kernel: ResidentKernel,
-        wave: &WaveSetup<'_>,
+        wave: &WaveSetup<'_, '_>,
         edit: impl Fn(String) -> String,
     ) {
         let gpu = self.device();
-        let options = self.options_for(wave.shape, wave.members.len());
+        let options = self.options_for(&class_of(wave));
         let form = choice(&gpu, &options).of_wave(wave, source_of(wave));
         let form = form.expect("a wave of the resident engine");
         let variant = form.variant.of_kernel(kernel);
@@ -106,20 +106,17 @@ impl GpuEngine {
             .insert((kernel, variant, None), Arc::new(compiled));
     }
 
-    /// Whether kernels for waves of a shape have it written in.
-    pub fn is_written_in(&self, shape: &Shape) -> bool {
-        self.written_in(&self.device(), shape).is_some()
+    /// Whether kernels for waves of these shapes have the only one written in.
+    pub fn is_written_in(&self, shapes: &[Shape]) -> bool {
+        self.written_in(&self.device(), shapes).is_some()
     }
 
     /// Whether the resident engine trains a wave, and whether it is laid out for that.
     #[cfg(test)]
-    pub fn trained_and_laid_out(&self, wave: &WaveSetup<'_>) -> [bool; 2] {
-        let (gpu, options) = (
-            self.device(),
-            self.options_for(wave.shape, wave.members.len()),
-        );
+    pub fn trained_and_laid_out(&self, wave: &WaveSetup<'_, '_>) -> [bool; 2] {
+        let (gpu, options) = (self.device(), self.options_for(&class_of(wave)));
         let form = choice(&gpu, &options).of_wave(wave, source_of(wave));
-        let laid_out = self.layout_of(&gpu, wave).is_resident(wave.shape);
+        let laid_out = self.layout_of(&gpu, wave).is_resident(&wave.shapes[0]);
         [form.is_some(), laid_out]
     }
 
@@ -161,20 +158,41 @@ impl GpuEngine {
         features.contains(wgpu::Features::TIMESTAMP_QUERY)
     }
 
-    /// Puts a wave on the adapter.
+    /// Puts a wave on the adapter, whole: where nothing trains its shapes together, a wave for each.
     ///
     /// # Errors
     /// When it does not fit, or the device fails.
-    pub(super) fn wave<'r>(&'r self, wave: WaveSetup<'r>) -> Result<GpuWave<'r>, EngineError> {
+    pub(super) fn whole<'r>(
+        &'r self,
+        wave: WaveSetup<'r, '_>,
+    ) -> Result<Box<dyn Running + 'r>, EngineError> {
+        if self.trains_together(&wave) {
+            return Ok(Box::new(self.wave(wave)?));
+        }
+        cohorts::start(wave, |of_shape| Ok(Box::new(self.wave(of_shape)?)))
+    }
+
+    /// Whether a wave's members are trained in the same dispatches.
+    pub fn trains_together(&self, wave: &WaveSetup<'_, '_>) -> bool {
+        let options = self.options_for(&class_of(wave));
+        let resident = || choice(&self.device(), &options).of_wave(wave, source_of(wave));
+        wave.shapes.len() == 1 || resident().is_some()
+    }
+
+    /// Puts a wave on the adapter whose members are trained together.
+    ///
+    /// # Errors
+    /// When it does not fit, or the device fails.
+    pub(super) fn wave<'r>(&'r self, wave: WaveSetup<'r, '_>) -> Result<GpuWave<'r>, EngineError> {
         self.check_data(wave.data.dataset)?;
         let source = source_of(&wave);
         let begun = Instant::now();
         let _span = self.trace.host("start a wave");
-        let options = self.options_for(wave.shape, wave.members.len());
+        let options = self.options_for(&class_of(&wave));
         let gpu = self.device();
         let kernels = match choice(&gpu, &options).of_wave(&wave, source) {
             Some(form) => {
-                let written = self.written_in(&gpu, wave.shape);
+                let written = self.written_in(&gpu, wave.shapes);
                 WaveKernels::Resident(self.compiled_resident(&gpu, form, written.as_ref())?)
             }
             None => WaveKernels::Layered(self.compiled_layered(&gpu, source, &options)?),
@@ -188,17 +206,17 @@ impl GpuEngine {
         Ok(wave.compiled_in(compile_s).with_timer(timer))
     }
 
-    /// Bytes that a wave will take on the adapter, dataset and lists included.
-    pub fn predicted_bytes(&self, wave: &WaveSetup<'_>) -> u64 {
+    /// Bytes that a wave, whose members are trained together, will take on the adapter, dataset and lists included.
+    pub fn predicted_bytes(&self, wave: &WaveSetup<'_, '_>) -> u64 {
         let layout = self.layout_of(&self.device(), wave);
-        let options = self.options_for(wave.shape, wave.members.len());
+        let options = self.options_for(&class_of(wave));
         predicted_bytes(wave, layout, options.tiles)
     }
 
-    /// The options of a wave of so many members of a shape: as measured, where it was.
-    fn options_for(&self, shape: &Shape, members: usize) -> Options {
+    /// The options of waves of a class: as measured, where it was.
+    fn options_for(&self, class: &WaveClass) -> Options {
         let tuned = self.tuned.read().unwrap_or_else(PoisonError::into_inner);
-        match tuned.of(&WaveClass::new(shape, members)) {
+        match tuned.of(class) {
             Some(form) => self.options.in_form(form),
             None => self.options,
         }
@@ -215,15 +233,15 @@ impl GpuEngine {
     }
 
     /// Whether a form can train a wave.
-    pub fn trains_in(&self, form: Form, wave: &WaveSetup<'_>) -> bool {
+    pub fn trains_in(&self, form: Form, wave: &WaveSetup<'_, '_>) -> bool {
         let (gpu, options) = (self.device(), self.options.in_form(form));
         let resident = choice(&gpu, &options).of_wave(wave, source_of(wave));
         matches!(form, Form::Layered(_)) || resident.is_some()
     }
 
     /// How a wave lies on the adapter: by the engine that trains it.
-    fn layout_of(&self, gpu: &GpuDevice, wave: &WaveSetup<'_>) -> BufferLayout {
-        let options = self.options_for(wave.shape, wave.members.len());
+    fn layout_of(&self, gpu: &GpuDevice, wave: &WaveSetup<'_, '_>) -> BufferLayout {
+        let options = self.options_for(&class_of(wave));
         let choice = choice(gpu, &options);
         match choice.of_wave(wave, source_of(wave)) {
             // Other tiles leave another room for weights.
@@ -265,9 +283,9 @@ impl GpuEngine {
     }
 
     /// The shape that is written into the resident kernels of a wave, where that is done.
-    fn written_in(&self, gpu: &GpuDevice, shape: &Shape) -> Option<Shape> {
+    fn written_in(&self, gpu: &GpuDevice, shapes: &[Shape]) -> Option<Shape> {
         let only = self.only.read().unwrap_or_else(PoisonError::into_inner);
-        let only = only.clone().filter(|only| only == shape)?;
+        let only = only.clone().filter(|only| shapes == [only.clone()])?;
         is_written(gpu, &only).then_some(only)
     }
 
@@ -343,7 +361,7 @@ impl GpuEngine {
         let mut of_resident = 0;
         for shape in shapes {
             // The form of the largest waves that were measured.
-            let options = self.options_for(shape, usize::MAX);
+            let options = self.options_for(&WaveClass::new(shape, usize::MAX));
             let form = choice(&gpu, &options).form(shape, batch);
             let resident = form != "layered";
             of_resident += usize::from(resident);
@@ -450,7 +468,7 @@ impl Engine for GpuEngine {
         Ok(name)
     }
 
-    fn start<'r>(&'r self, wave: WaveSetup<'r>) -> Result<Box<dyn Running + 'r>, EngineError> {
+    fn start<'r>(&'r self, wave: WaveSetup<'r, '_>) -> Result<Box<dyn Running + 'r>, EngineError> {
         split::start(self, wave)
     }
 }
@@ -462,8 +480,12 @@ fn is_written(gpu: &GpuDevice, only: &Shape) -> bool {
     measured && only.layers().len() <= 2
 }
 
+fn class_of(wave: &WaveSetup<'_, '_>) -> WaveClass {
+    WaveClass::of_shapes(wave.shapes, wave.members.len())
+}
+
 /// How the features of a wave's data are stored.
-fn source_of(wave: &WaveSetup<'_>) -> Source {
+fn source_of(wave: &WaveSetup<'_, '_>) -> Source {
     match wave.data.dataset.features.values() {
         FeatureValues::F32(_) => Source::FeaturesF32,
         FeatureValues::U8(_) => Source::FeaturesU8,
@@ -502,6 +524,7 @@ fn layout(gpu: &GpuDevice, options: Options) -> BufferLayout {
     let binding = gpu.limits.max_storage_buffer_binding_size;
     BufferLayout {
         most_resident_bytes: choice(gpu, &options).most_bytes(),
+        most_mixed_bytes: choice(gpu, &options).most_mixed_bytes(),
         most_buffer_bytes: binding.min(gpu.limits.max_buffer_size),
         row_tile: u64::from(options.tiles.rows.rows),
         gradients: options.arena,

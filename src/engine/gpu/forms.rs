@@ -12,11 +12,13 @@ use super::shader::{ResidentTiles, TileShape, Tiles};
 use crate::train::Shape;
 
 /// Waves that are taken to be alike: networks whose widths are equal when rounded up to powers of 2, and
-/// numbers of members between two powers of 4.
+/// numbers of members between two powers of 4. Of a wave of several shapes the one that costs most counts.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct WaveClass {
     widths: Vec<usize>,
     batch_norm: bool,
+    /// There are smaller networks too.
+    mixed: bool,
     /// The least number of members.
     members: u64,
 }
@@ -24,10 +26,21 @@ pub struct WaveClass {
 impl WaveClass {
     /// Of a wave of so many members of a shape.
     pub fn new(shape: &Shape, members: usize) -> Self {
+        Self::of_shapes(std::slice::from_ref(shape), members)
+    }
+
+    /// Of a wave of so many members of these shapes.
+    ///
+    /// # Panics
+    /// When there are none.
+    pub fn of_shapes(shapes: &[Shape], members: usize) -> Self {
+        let largest = shapes.iter().max_by_key(|s| s.flops_per_sample());
+        let largest = largest.expect("a wave has shapes");
         let rounded = |width: &usize| width.next_power_of_two();
         Self {
-            widths: shape.widths().iter().map(rounded).collect(),
-            batch_norm: shape.batch_norm(),
+            widths: largest.widths().iter().map(rounded).collect(),
+            batch_norm: shapes.iter().any(Shape::batch_norm),
+            mixed: shapes.len() > 1,
             members: 4_u64.pow((members.max(1) as u64).ilog(4)),
         }
     }
@@ -39,7 +52,7 @@ impl WaveClass {
 }
 
 impl fmt::Display for WaveClass {
-    /// `64-64-16, 64 to 255 members`.
+    /// `64-64-16, 64 to 255 members`; `up to 64-64-16, ...` of several shapes.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let widths: Vec<String> = self.widths.iter().map(usize::to_string).collect();
         let norm = if self.batch_norm {
@@ -48,7 +61,9 @@ impl fmt::Display for WaveClass {
             ""
         };
         let (least, most) = (self.members, 4 * self.members - 1);
-        write!(f, "{}{norm}, {least} to {most} members", widths.join("-"))
+        let up_to = if self.mixed { "up to " } else { "" };
+        let widths = widths.join("-");
+        write!(f, "{up_to}{widths}{norm}, {least} to {most} members")
     }
 }
 
@@ -234,11 +249,14 @@ impl Tuned {
     }
 
     /// The form of a class: its own, else that of the like networks whose number of members is nearest,
-    /// so that the few members of a refit need no other kernels than the wave before.
+    /// so that the few members of a refit need no other kernels than the wave before. Waves of one shape and of
+    /// several go by each other last.
     pub fn of(&self, class: &WaveClass) -> Option<Form> {
         let alike = self.iter().filter(|(other, _)| class.same_networks(other));
-        let nearest =
-            alike.min_by_key(|(other, _)| class.members.ilog(4).abs_diff(other.members.ilog(4)));
+        let nearest = alike.min_by_key(|(other, _)| {
+            let distance = class.members.ilog(4).abs_diff(other.members.ilog(4));
+            (class.mixed != other.mixed, distance)
+        });
         nearest.map(|(_, form)| form)
     }
 }
@@ -283,6 +301,9 @@ mod tests {
         let normed = Shape::new(64, &[64], 10).with_batch_norm(true);
         let class = WaveClass::new(&normed, 1024).to_string();
         assert_eq!(class, "64-64-16 with batch norm, 1024 to 4095 members");
+        let shapes = [&[20][..], &[50], &[9, 9]].map(|hidden| Shape::new(64, hidden, 10));
+        let class = WaveClass::of_shapes(&shapes, 20).to_string();
+        assert_eq!(class, "up to 64-64-16, 16 to 63 members");
     }
 
     #[test]
@@ -346,5 +367,11 @@ mod tests {
         assert_eq!(tuned.of(&class(5000)), Some(forms[2]));
         let other = WaveClass::new(&Shape::new(64, &[128], 10), 64);
         assert_eq!(tuned.of(&other), None);
+        let shapes = [&[64], &[8]].map(|hidden| Shape::new(64, hidden, 10));
+        let mixed = WaveClass::of_shapes(&shapes, 64);
+        assert_eq!(tuned.of(&mixed), Some(forms[1]));
+        tuned.set(WaveClass::of_shapes(&shapes, 9000), forms[0]);
+        assert_eq!(tuned.of(&mixed), Some(forms[0]));
+        assert_eq!(tuned.of(&class(9000)), Some(forms[2]));
     }
 }

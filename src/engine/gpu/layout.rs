@@ -40,7 +40,7 @@ pub struct MemberData {
     pub ln_beta_1: f32,
     /// Natural logarithm of adam's beta_2.
     pub ln_beta_2: f32,
-    /// Index of its first moment vector in each layer's moments.
+    /// Index of its first moment vector in the moments of each of its layers.
     pub first_moment: u32,
     /// A unit is kept when its random word is at least this.
     pub dropout_threshold: u32,
@@ -56,6 +56,16 @@ pub struct MemberData {
     pub first_row: u32,
     /// Index of its fold's scaling.
     pub scaling: u32,
+    /// Of the member among those of its shape.
+    pub index: u32,
+    /// Its network's first layer in the resident engine's table.
+    pub first_layer: u32,
+    /// Layers of its network.
+    pub layers: u32,
+    /// `vec4` of the resident engine's scratch at which its part begins.
+    pub scratch: u32,
+    /// `vec4`s of it that each row of a batch takes, over all layers.
+    pub row_stride: u32,
 }
 
 /// The batch that a member works on.
@@ -152,7 +162,7 @@ pub struct State {
     pub unused: [u32; 2],
 }
 
-/// What a dispatch of a resident kernel is to do, and how its scratch is laid out.
+/// What a dispatch of a resident kernel is to do.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
 pub struct Run {
@@ -160,10 +170,6 @@ pub struct Run {
     pub epoch: u32,
     /// A member begins no further step after so many rows; so many are evaluated.
     pub rows: u32,
-    /// `vec4`s that each row of a batch takes, over all layers.
-    pub row_stride: u32,
-    /// `vec4`s that each member takes beside its rows.
-    pub member_stride: u32,
     /// Batches are padded to a multiple of so many rows.
     pub row_tile: u32,
     /// Nor a step after so many.
@@ -176,8 +182,10 @@ pub struct Run {
     pub first_slot: u32,
     /// The first behind that does not.
     pub end_slot: u32,
+    /// Workgroups are executed in so many chunks side by side.
+    pub chunks: u32,
     /// Padding.
-    pub unused: [u32; 2],
+    pub unused: [u32; 3],
 }
 
 /// One dense layer and what follows it, for the resident kernel; places and strides count `vec4`s.
@@ -198,15 +206,15 @@ pub struct ResidentLayer {
     pub hidden: u32,
     /// 1: batch norm stands before them.
     pub normalized: u32,
-    /// Weights and biases in the values, slot after slot.
+    /// Weights and biases in the values, member after member of the layer's shape.
     pub weights: u32,
     /// From one member's weights and biases to the next.
     pub weights_stride: u32,
     /// Moments of the weights.
     pub moments: u32,
-    /// Gamma, then beta, in the values, slot after slot.
+    /// Gamma, then beta, in the values, member after member.
     pub scale: u32,
-    /// Running means, then variances, in the values, slot after slot.
+    /// Running means, then variances, in the values, member after member.
     pub running: u32,
     /// Moments of gamma and beta.
     pub scale_moments: u32,

@@ -7,12 +7,12 @@
 
 use super::engine::GpuEngine;
 use super::transfer;
-use super::wave::GpuWave;
 use crate::engine::{
     EngineError, Evaluation, MemberSnapshot, MemberStatus, Part, Progress, Running, Timing,
-    WaveSetup,
+    TrainingData, WaveSetup,
 };
-use crate::train::Member;
+use crate::seed::Seed;
+use crate::train::{Member, Shape};
 
 /// Starts a wave, whole if there is room for it.
 ///
@@ -20,13 +20,13 @@ use crate::train::Member;
 /// [`EngineError::OutOfMemory`] when there is no room for a single member.
 pub fn start<'r>(
     engine: &'r GpuEngine,
-    setup: WaveSetup<'r>,
+    setup: WaveSetup<'r, '_>,
 ) -> Result<Box<dyn Running + 'r>, EngineError> {
-    match engine.wave(setup) {
+    match engine.whole(setup) {
         Err(error) if is_no_room(&error) && setup.members.len() > 1 => {
             Ok(Box::new(SplitWave::new(engine, setup)?))
         }
-        started => Ok(Box::new(started?)),
+        started => started,
     }
 }
 
@@ -39,52 +39,69 @@ fn is_no_room(error: &EngineError) -> bool {
 }
 
 /// Some members of the wave, on the host while others are on the device.
-struct Piece<'r> {
-    setup: WaveSetup<'r>,
+struct Piece {
+    /// All that it was begun with.
+    members: Vec<Member>,
     /// The state of the kept members, in their order.
-    members: Vec<MemberSnapshot>,
+    kept: Vec<MemberSnapshot>,
 }
 
 /// The pieces of a wave, one of which is on the device.
 struct SplitWave<'r> {
     engine: &'r GpuEngine,
-    pieces: Vec<Piece<'r>>,
+    data: TrainingData<'r>,
+    seed: Seed,
+    shapes: Vec<Shape>,
+    pieces: Vec<Piece>,
     /// The piece that was last on the device, by number, as it still is there: a pause needs no change.
-    resident: Option<(usize, GpuWave<'r>)>,
+    resident: Option<(usize, Box<dyn Running + 'r>)>,
     compile_s: f64,
 }
 
 impl<'r> SplitWave<'r> {
-    fn new(engine: &'r GpuEngine, setup: WaveSetup<'r>) -> Result<Self, EngineError> {
+    fn new(engine: &'r GpuEngine, setup: WaveSetup<'r, '_>) -> Result<Self, EngineError> {
         let mut wave = Self {
             engine,
+            data: setup.data,
+            seed: setup.seed,
+            shapes: setup.shapes.to_vec(),
             pieces: Vec::new(),
             resident: None,
             compile_s: 0.0,
         };
-        wave.halve(setup)?;
+        wave.halve(setup.members)?;
         Ok(wave)
     }
 
-    /// Adds the members of a setup, as one piece or as those of its halves.
-    fn halve(&mut self, setup: WaveSetup<'r>) -> Result<(), EngineError> {
-        match self.engine.wave(setup) {
-            Err(error) if is_no_room(&error) && setup.members.len() > 1 => {
+    /// Puts some members on the device.
+    fn whole(&self, members: &[Member]) -> Result<Box<dyn Running + 'r>, EngineError> {
+        self.engine.whole(WaveSetup {
+            data: self.data,
+            shapes: &self.shapes,
+            members,
+            seed: self.seed,
+        })
+    }
+
+    /// Adds these members, as one piece or as those of halves.
+    fn halve(&mut self, members: &[Member]) -> Result<(), EngineError> {
+        match self.whole(members) {
+            Err(error) if is_no_room(&error) && members.len() > 1 => {
                 // What the attempt has staged is freed when it was sent.
                 let gpu = self.engine.device();
                 gpu.queue.submit([]);
                 transfer::wait(&gpu, None)?;
-                let (first, second) = setup.members.split_at(setup.members.len() / 2);
-                for members in [first, second] {
-                    self.halve(WaveSetup { members, ..setup })?;
-                }
-                Ok(())
+                let (first, second) = members.split_at(members.len() / 2);
+                self.halve(first)?;
+                self.halve(second)
             }
             started => {
                 let started = started?;
                 self.compile_s += started.compile_s();
-                let members = started.save()?;
-                self.pieces.push(Piece { setup, members });
+                self.pieces.push(Piece {
+                    members: members.to_vec(),
+                    kept: started.save()?,
+                });
                 Ok(())
             }
         }
@@ -94,9 +111,8 @@ impl<'r> SplitWave<'r> {
     fn with<T>(
         &mut self,
         piece: usize,
-        work: impl FnOnce(&mut GpuWave<'r>) -> Result<T, EngineError>,
+        work: impl FnOnce(&mut dyn Running) -> Result<T, EngineError>,
     ) -> Result<T, EngineError> {
-        let Piece { setup, members } = &mut self.pieces[piece];
         let mut wave = match self.resident.take() {
             Some((resident, wave)) if resident == piece => wave,
             other => {
@@ -104,13 +120,14 @@ impl<'r> SplitWave<'r> {
                 if let Some((_, other)) = other {
                     other.timing()?;
                 }
-                let mut wave = self.engine.wave(*setup)?;
-                wave.load(members)?;
+                let Piece { members, kept } = &self.pieces[piece];
+                let mut wave = self.whole(members)?;
+                wave.load(kept)?;
                 wave
             }
         };
-        let done = work(&mut wave)?;
-        *members = wave.save()?;
+        let done = work(wave.as_mut())?;
+        self.pieces[piece].kept = wave.save()?;
         self.resident = Some((piece, wave));
         Ok(done)
     }
@@ -119,12 +136,12 @@ impl<'r> SplitWave<'r> {
     fn places(&self) -> Vec<(usize, usize)> {
         let pieces = self.pieces.iter().enumerate();
         pieces
-            .flat_map(|(piece, p)| (0..p.members.len()).map(move |slot| (piece, slot)))
+            .flat_map(|(piece, p)| (0..p.kept.len()).map(move |slot| (piece, slot)))
             .collect()
     }
 
     fn snapshots(&self) -> impl Iterator<Item = &MemberSnapshot> {
-        self.pieces.iter().flat_map(|piece| &piece.members)
+        self.pieces.iter().flat_map(|piece| &piece.kept)
     }
 }
 
@@ -141,7 +158,7 @@ impl Running for SplitWave<'_> {
         pause: &(dyn Fn() -> bool + Sync),
     ) -> Result<Progress, EngineError> {
         for piece in 0..self.pieces.len() {
-            if behind(&self.pieces[piece].members, epoch).is_none() {
+            if behind(&self.pieces[piece].kept, epoch).is_none() {
                 continue;
             }
             if self.with(piece, |wave| wave.train(epoch, pause))? == Progress::Paused {
@@ -177,7 +194,7 @@ impl Running for SplitWave<'_> {
     fn evaluate(&mut self, part: Part) -> Result<Vec<Option<Evaluation>>, EngineError> {
         let mut all = Vec::new();
         for piece in 0..self.pieces.len() {
-            if !self.pieces[piece].members.is_empty() {
+            if !self.pieces[piece].kept.is_empty() {
                 all.extend(self.with(piece, |wave| wave.evaluate(part))?);
             }
         }
@@ -189,7 +206,7 @@ impl Running for SplitWave<'_> {
         self.resident = None;
         let mut at = 0;
         for piece in &mut self.pieces {
-            piece.members.retain(|_| {
+            piece.kept.retain(|_| {
                 at += 1;
                 slots.binary_search(&(at - 1)).is_ok()
             });
@@ -199,13 +216,18 @@ impl Running for SplitWave<'_> {
     fn copy(&mut self, from: usize, to: usize) -> Result<(), EngineError> {
         self.resident = None;
         let places = self.places();
-        let member = self.members()[to];
+        let members = self.members();
+        let [of, member] = [members[from], members[to]];
         let mut copied = self.snapshots().nth(from).expect("a kept slot").clone();
         copied.id = member.id;
+        let shapes = [of.shape, member.shape].map(|shape| &self.shapes[shape]);
+        if shapes[0] != shapes[1] {
+            return Err(MemberSnapshot::of_other_shape(member.id, shapes));
+        }
         let (piece, slot) = places[to];
         let moments = member.hyperparameters.optimizer.moments();
-        copied.check(member.id, self.pieces[piece].setup.shape, moments)?;
-        self.pieces[piece].members[slot] = copied;
+        copied.check(member.id, shapes[1], moments)?;
+        self.pieces[piece].kept[slot] = copied;
         Ok(())
     }
 
@@ -217,10 +239,10 @@ impl Running for SplitWave<'_> {
         self.resident = None;
         let mut left = snapshots.len();
         for piece in &mut self.pieces {
-            let of_piece = |s: &&MemberSnapshot| piece.setup.members.iter().any(|m| m.id == s.id);
-            let members: Vec<MemberSnapshot> = snapshots.iter().filter(of_piece).cloned().collect();
-            left -= members.len();
-            piece.members = members;
+            let of_piece = |s: &&MemberSnapshot| piece.members.iter().any(|m| m.id == s.id);
+            let kept: Vec<MemberSnapshot> = snapshots.iter().filter(of_piece).cloned().collect();
+            left -= kept.len();
+            piece.kept = kept;
         }
         if left > 0 {
             return Err(EngineError::StateMismatch {
@@ -238,8 +260,8 @@ impl Running for SplitWave<'_> {
     fn members(&self) -> Vec<Member> {
         let mut members = Vec::new();
         for piece in &self.pieces {
-            for snapshot in &piece.members {
-                let member = piece.setup.members.iter().find(|m| m.id == snapshot.id);
+            for snapshot in &piece.kept {
+                let member = piece.members.iter().find(|m| m.id == snapshot.id);
                 members.push(*member.expect("a piece keeps its own members"));
             }
         }

@@ -170,11 +170,11 @@ fn other_options() -> Vec<(&'static str, Options)> {
     ]
 }
 
-/// A dataset with two folds and a refit, of random-looking rows.
+/// A dataset with two folds and a refit, of random-looking rows; and networks for it.
 struct Made {
     dataset: Dataset,
     splits: Splits,
-    shape: Shape,
+    shapes: Vec<Shape>,
 }
 
 impl Made {
@@ -205,7 +205,7 @@ impl Made {
         };
         let names = |count: u32| (0..count).map(|i| i.to_string()).collect();
         Self {
-            shape: Shape::new(columns, hidden, classes as usize),
+            shapes: vec![Shape::new(columns, hidden, classes as usize)],
             dataset: Dataset {
                 name: "made".to_owned(),
                 feature_names: names(columns as u32),
@@ -220,19 +220,58 @@ impl Made {
     }
 
     fn with_batch_norm(self, batch_norm: bool) -> Self {
+        let shapes = self.shapes.into_iter();
         Self {
-            shape: self.shape.with_batch_norm(batch_norm),
+            shapes: shapes.map(|s| s.with_batch_norm(batch_norm)).collect(),
             ..self
         }
     }
 
-    fn setup<'r>(&'r self, members: &'r [Member]) -> WaveSetup<'r> {
+    /// With networks of other shapes beside its own: wider, linear, and without batch norm.
+    fn mixed(mut self) -> Self {
+        let own = self.shape();
+        let other = |hidden| Shape::new(own.inputs(), hidden, own.outputs());
+        let others = [other(&[33]), other(&[])];
+        self.shapes.extend(others);
+        self
+    }
+
+    /// The same with one of its shapes.
+    fn only(&self, shape: usize) -> Self {
+        Self {
+            dataset: self.dataset.clone(),
+            splits: self.splits.clone(),
+            shapes: vec![self.shapes[shape].clone()],
+        }
+    }
+
+    /// The only shape, or the first.
+    fn shape(&self) -> &Shape {
+        &self.shapes[0]
+    }
+
+    /// [`members`] whose networks have all its shapes.
+    fn members(&self, count: u64) -> Vec<Member> {
+        const SHAPES: [usize; 10] = [0, 1, 2, 0, 0, 1, 0, 2, 1, 2];
+        let mut members = members(count);
+        for (i, member) in members.iter_mut().enumerate() {
+            member.shape = SHAPES[i % SHAPES.len()] % self.shapes.len();
+        }
+        members
+    }
+
+    fn names(&self) -> String {
+        let names: Vec<String> = self.shapes.iter().map(Shape::to_string).collect();
+        names.join(" ")
+    }
+
+    fn setup<'r>(&'r self, members: &'r [Member]) -> WaveSetup<'r, 'r> {
         WaveSetup {
             data: TrainingData {
                 dataset: &self.dataset,
                 splits: &self.splits,
             },
-            shape: &self.shape,
+            shapes: &self.shapes,
             members,
             seed: SEED,
         }
@@ -278,6 +317,7 @@ fn members(count: u64) -> Vec<Member> {
         .map(|trial| {
             let i = trial as usize;
             Member {
+                shape: 0,
                 id: MemberId {
                     trial,
                     repeat: (trial / 2 % 2) as u32,

@@ -55,7 +55,7 @@ impl<'r> GpuWave<'r> {
     pub fn new(
         gpu: Arc<GpuDevice>,
         kernels: WaveKernels,
-        setup: WaveSetup<'r>,
+        setup: WaveSetup<'r, '_>,
         layout: BufferLayout,
         options: Options,
     ) -> Result<Self, EngineError> {
@@ -68,7 +68,7 @@ impl<'r> GpuWave<'r> {
         let mut shared = Shared {
             gpu,
             data: setup.data,
-            shape: setup.shape,
+            shapes: setup.shapes.to_vec(),
             seed: setup.seed,
             kept: placement.slots.clone(),
             live: Vec::new(),
@@ -132,15 +132,11 @@ impl<'r> GpuWave<'r> {
     /// Gradients of a kept member from its last step, where they have a buffer of their own.
     #[cfg(test)]
     pub fn gradients(&self, slot: usize) -> Result<Vec<f32>, EngineError> {
-        let Shared {
-            gpu,
-            buffers,
-            shape,
-            kept,
-            ..
-        } = &self.shared;
+        let slot = self.shared.kept[slot];
         let layered = self.trainer.layered().expect("the layered engine");
-        super::layered::snapshots::read_gradients(gpu, buffers, &layered.own, shape, kept[slot])
+        let (cohort, own) = (self.shared.cohort_of(slot), &layered.own);
+        let index = self.shared.placement.data[slot as usize].index;
+        super::layered::snapshots::read_gradients(&self.shared.gpu, cohort, own, index)
     }
 
     /// The same wave, for which kernels were compiled in so many seconds before it was made.
@@ -236,16 +232,17 @@ impl Running for GpuWave<'_> {
 
     fn copy(&mut self, from: usize, to: usize) -> Result<(), EngineError> {
         self.trainer.settle(&mut self.shared)?;
-        let slots = [self.shared.kept[from], self.shared.kept[to]];
+        let slots = [from, to].map(|slot| self.shared.kept[slot]);
         let mut snapshots = self.shared.snapshots(&slots)?;
         let mut copied = snapshots.swap_remove(0);
         let member = self.shared.placement.members[slots[1] as usize];
         copied.id = member.id;
-        copied.check(
-            member.id,
-            self.shared.shape,
-            member.hyperparameters.optimizer.moments(),
-        )?;
+        let shapes = slots.map(|slot| self.shared.cohort_of(slot).shape);
+        if shapes[0] != shapes[1] {
+            return Err(MemberSnapshot::of_other_shape(member.id, shapes));
+        }
+        let moments = member.hyperparameters.optimizer.moments();
+        copied.check(member.id, shapes[1], moments)?;
         self.shared.write_slot(slots[1], &copied);
         self.trainer.written(&self.shared, slots[1]..slots[1] + 1);
         Ok(())
@@ -264,13 +261,10 @@ impl Running for GpuWave<'_> {
         for snapshot in snapshots {
             let slot = *slots
                 .get(&snapshot.id)
-                .ok_or_else(|| EngineError::StateMismatch {
-                    what: format!("trial {}", snapshot.id.trial),
-                    reason: "the wave has no such member".to_owned(),
-                })?;
+                .ok_or_else(|| MemberSnapshot::of_no_member(snapshot.id))?;
             let member = &self.shared.placement.members[slot as usize];
             let moments = member.hyperparameters.optimizer.moments();
-            snapshot.check(member.id, self.shared.shape, moments)?;
+            snapshot.check(member.id, &self.shared.shapes[member.shape], moments)?;
             kept.push(slot);
         }
         self.trainer.settle(&mut self.shared)?;

@@ -13,7 +13,7 @@ use crate::train::{Activation, Hyperparameters, Member, MemberId, Optimizer, Sha
 struct Iris {
     dataset: Dataset,
     splits: Splits,
-    shape: Shape,
+    shapes: Vec<Shape>,
 }
 
 /// Iris for networks without batch norm, and for those with it.
@@ -24,7 +24,11 @@ fn both() -> [Iris; 2] {
 fn with_batch_norm() -> Iris {
     let plain = iris();
     Iris {
-        shape: plain.shape.with_batch_norm(true),
+        shapes: plain
+            .shapes
+            .into_iter()
+            .map(|s| s.with_batch_norm(true))
+            .collect(),
         ..plain
     }
 }
@@ -38,7 +42,7 @@ fn iris() -> Iris {
     let dataset = load(&config).unwrap();
     let splits = split(&dataset, &config, Seed(0)).unwrap();
     Iris {
-        shape: Shape::new(4, &[16, 8], 3),
+        shapes: vec![Shape::new(4, &[16, 8], 3)],
         dataset,
         splits,
     }
@@ -51,7 +55,7 @@ impl Iris {
                 dataset: &self.dataset,
                 splits: &self.splits,
             },
-            shape: &self.shape,
+            shapes: &self.shapes,
             members,
             seed: Seed(0),
         };
@@ -80,6 +84,7 @@ fn members(count: u64, diverging: Option<u64>) -> Vec<Member> {
     ];
     (0..count)
         .map(|trial| Member {
+            shape: 0,
             id: MemberId {
                 trial,
                 repeat: (trial % 2) as u32,
@@ -159,7 +164,7 @@ fn threads_that_share_the_products_of_a_few_members_do_not_change_a_bit() {
     for batch_norm in [false, true] {
         let iris = Iris {
             // Its right side is just small enough for the shared product.
-            shape: Shape::new(4, &[504, 520], 3).with_batch_norm(batch_norm),
+            shapes: vec![Shape::new(4, &[504, 520], 3).with_batch_norm(batch_norm)],
             ..iris()
         };
         // One of each optimizer.
@@ -361,7 +366,7 @@ fn iris_is_learnt() {
         for member in &mut members {
             // 24 units are too few for dropout, and one row has nothing left behind batch norm.
             member.hyperparameters.dropout = 0.0;
-            if iris.shape.batch_norm() && member.hyperparameters.batch_size == 1 {
+            if iris.shapes[0].batch_norm() && member.hyperparameters.batch_size == 1 {
                 member.hyperparameters.batch_size = 8;
             }
         }
@@ -383,6 +388,58 @@ fn a_network_that_is_too_large_is_refused_by_name() {
         .unwrap_err();
     let text = error.to_string();
     assert!(text.contains("65536") && text.contains("bytes"), "{text}");
+}
+
+/// A wave of several shapes: each member as in a wave of its own shape.
+#[test]
+fn shapes_in_one_wave_have_the_bits_of_waves_of_their_own() {
+    let mut iris = iris();
+    iris.shapes.push(Shape::new(4, &[], 3));
+    iris.shapes
+        .push(Shape::new(4, &[9], 3).with_batch_norm(true));
+    let mut all = members(20, Some(4));
+    for (i, member) in all.iter_mut().enumerate() {
+        member.shape = [2, 0, 1, 0, 2][i % 5];
+    }
+    let engine = engine(2);
+    let expected: Vec<MemberSnapshot> = all
+        .chunks(1)
+        .flat_map(|one| trained(&iris, &engine, one, 3))
+        .collect();
+    assert!(expected[4].diverged);
+    let mut wave = iris.start(&engine, &all);
+    assert_eq!(wave.members(), all);
+    let asked = AtomicUsize::new(0);
+    let pause = || asked.fetch_add(1, Ordering::Relaxed) % 3 == 2;
+    while wave.train(3, &pause).unwrap() == Progress::Paused {}
+    assert_same(&expected, &wave.save().unwrap(), "all together");
+    // Out of a state in another order, and with members that leave.
+    let state: Vec<MemberSnapshot> = wave.save().unwrap().into_iter().rev().collect();
+    let mut wave = iris.start(&engine, &all);
+    wave.load(&state).unwrap();
+    wave.keep(&[0, 3, 7, 15]);
+    let kept = [19, 16, 12, 4];
+    assert_eq!(wave.members(), kept.map(|slot: usize| all[slot]));
+    assert_same(
+        &wave.save().unwrap(),
+        &kept.map(|slot| expected[slot].clone()),
+        "kept",
+    );
+    assert_eq!(wave.weights(1).unwrap(), expected[16].parameters);
+    let counted = wave.evaluate(Part::Validation).unwrap();
+    let none: Vec<bool> = counted.iter().map(Option::is_none).collect();
+    assert_eq!(none, [false, false, false, true]);
+    let status = wave.status();
+    assert_eq!(status[2].samples, expected[12].samples);
+    let refused = wave.copy(0, 1).unwrap_err().to_string();
+    assert!(
+        refused.contains("4-9-3+batch_norm") && refused.contains("4-16-8-3"),
+        "{refused}"
+    );
+    let mut foreign = state;
+    foreign[0].id.trial = 99;
+    let refused = wave.load(&foreign).unwrap_err().to_string();
+    assert!(refused.contains("99"), "{refused}");
 }
 
 /// Dropout's masks are a matter of seed, repeat, fold and step, so that a member that took over the

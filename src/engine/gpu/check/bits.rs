@@ -36,11 +36,44 @@ struct Trained {
     evaluation: Option<Evaluation>,
 }
 
-/// The work: digits, one epoch, 64-64-10, with batch norm or without.
+/// The work: digits, one epoch.
 struct Work {
     dataset: Dataset,
     splits: Splits,
-    shape: Shape,
+    shapes: Vec<Shape>,
+}
+
+/// Which networks are trained.
+#[derive(Clone, Copy, Debug)]
+enum Networks {
+    /// 64-64-10.
+    One,
+    /// The same with batch norm, a deeper one, and a linear one.
+    Several,
+}
+
+impl Networks {
+    const ALL: [Self; 2] = [Self::One, Self::Several];
+
+    fn shapes(self, inputs: usize, classes: usize) -> Vec<Shape> {
+        let shape = |hidden| Shape::new(inputs, hidden, classes);
+        match self {
+            Self::One => vec![shape(&[64])],
+            Self::Several => vec![
+                shape(&[64]).with_batch_norm(true),
+                shape(&[24, 12]),
+                shape(&[]),
+            ],
+        }
+    }
+
+    /// For messages.
+    fn name(self) -> &'static str {
+        match self {
+            Self::One => "one shape",
+            Self::Several => "several shapes",
+        }
+    }
 }
 
 /// Trains the same members for one epoch of few rows on two engines, and compares what they have learnt,
@@ -66,16 +99,15 @@ pub fn agreement(
             Optimizer::Sgd { .. } => {}
         }
     }
-    for batch_norm in [false, true] {
-        let work = Work::digits(batch_norm).with_rows(ROWS_TO_AGREE);
+    for networks in Networks::ALL {
+        let work = Work::digits(networks).with_rows(ROWS_TO_AGREE);
         let expected = work.train(known, &members)?;
-        // Kernels may have the shape written in: one of the two networks is trained so.
-        let only = (!batch_norm).then(|| work.shape.clone());
-        other.will_train(&only.into_iter().collect());
+        // Kernels may have the shape written in, where there is one.
+        other.will_train(&work.shapes.iter().cloned().collect());
         let found = work.train(other, &members)?;
         for (expected, found) in expected.iter().zip(&found) {
-            compare_values(&expected.snapshot, &found.snapshot, batch_norm, &mut report);
-            compare_counts(expected, found, batch_norm, &mut report);
+            compare_values(&expected.snapshot, &found.snapshot, networks, &mut report);
+            compare_counts(expected, found, networks, &mut report);
         }
     }
     Ok(report)
@@ -91,12 +123,12 @@ const MOST_DIFFERENCE: f64 = 1e-4;
 fn compare_values(
     expected: &MemberSnapshot,
     found: &MemberSnapshot,
-    batch_norm: bool,
+    networks: Networks,
     report: &mut KernelReport,
 ) {
     report.cases += 1;
     let trial = expected.id.trial;
-    let at = format!("member {trial}, batch norm {batch_norm}");
+    let at = format!("member {trial}, {}", networks.name());
     if expected.steps != found.steps || expected.diverged != found.diverged {
         return report.fail(format!(
             "{at}: {} steps, not {}",
@@ -126,11 +158,11 @@ fn compare_values(
 fn compare_counts(
     expected: &Trained,
     found: &Trained,
-    batch_norm: bool,
+    networks: Networks,
     report: &mut KernelReport,
 ) {
     let trial = expected.snapshot.id.trial;
-    let at = format!("evaluation of member {trial}, batch norm {batch_norm}");
+    let at = format!("evaluation of member {trial}, {}", networks.name());
     let (Some(expected), Some(found)) = (&expected.evaluation, &found.evaluation) else {
         if expected.evaluation.is_some() != found.evaluation.is_some() {
             report.fail(format!("{at}: one engine has none"));
@@ -186,10 +218,10 @@ pub fn bit_identity(
 ) -> Result<KernelReport, EngineError> {
     let members = members(load.members);
     let mut report = KernelReport::new("bit identity");
-    for batch_norm in [false, true] {
+    for networks in Networks::ALL {
         check_work(
             [engine, fresh],
-            &Work::digits(batch_norm),
+            &Work::digits(networks),
             &members,
             load.repeats,
             &mut report,
@@ -223,7 +255,7 @@ fn check_work(
 }
 
 impl Work {
-    fn digits(batch_norm: bool) -> Self {
+    fn digits(networks: Networks) -> Self {
         let config = DataConfig {
             source: "digits".to_owned(),
             folds: Some(FOLDS),
@@ -231,12 +263,10 @@ impl Work {
         };
         let dataset = load(&config).expect("digits are built in");
         let splits = split(&dataset, &config, Seed(0)).expect("digits have rows for the folds");
-        let shape = Shape::new(dataset.features.columns(), &[64], dataset.classes());
-        let shape = shape.with_batch_norm(batch_norm);
         Self {
+            shapes: networks.shapes(dataset.features.columns(), dataset.classes()),
             dataset,
             splits,
-            shape,
         }
     }
 
@@ -253,10 +283,15 @@ impl Work {
             dataset: &self.dataset,
             splits: &self.splits,
         };
+        let of_shape = |member: &Member| Member {
+            shape: member.id.trial as usize % self.shapes.len(),
+            ..*member
+        };
+        let members: Vec<Member> = members.iter().map(of_shape).collect();
         let mut running = engine.start(WaveSetup {
             data,
-            shape: &self.shape,
-            members,
+            shapes: &self.shapes,
+            members: &members,
             seed: Seed(0),
         })?;
         let progress = running.train(1, &|| false)?;
@@ -274,6 +309,7 @@ impl Work {
 /// Members that differ in everything that a wave mixes.
 fn members(count: usize) -> Vec<Member> {
     let member = |i: usize| Member {
+        shape: 0,
         id: MemberId {
             trial: i as u64,
             repeat: 0,
@@ -381,7 +417,7 @@ mod tests {
         let report = agreement(&engine, &engine, "x").unwrap();
         assert!(report.passed() && report.cases == 48, "{report:?}");
         let members = members(1);
-        let work = Work::digits(true).with_rows(ROWS_TO_AGREE);
+        let work = Work::digits(Networks::Several).with_rows(ROWS_TO_AGREE);
         let right = work.train(&engine, &members).unwrap().remove(0).snapshot;
         type Change = fn(&mut MemberSnapshot);
         let changes: [Change; 5] = [
@@ -395,7 +431,7 @@ mod tests {
             let mut wrong = right.clone();
             change(&mut wrong);
             let mut report = KernelReport::new("x");
-            compare_values(&right, &wrong, true, &mut report);
+            compare_values(&right, &wrong, Networks::Several, &mut report);
             assert!(!report.passed(), "{report:?}");
         }
     }
@@ -403,7 +439,7 @@ mod tests {
     #[test]
     fn engines_that_count_something_else_do_not_agree() {
         let engine = CpuEngine::<f32>::new(Some(1)).unwrap();
-        let work = Work::digits(true).with_rows(ROWS_TO_AGREE);
+        let work = Work::digits(Networks::Several).with_rows(ROWS_TO_AGREE);
         let train = || work.train(&engine, &members(1)).unwrap().remove(0);
         let right = train();
         type Change = fn(&mut Option<Evaluation>);
@@ -418,10 +454,10 @@ mod tests {
             let mut wrong = train();
             let mut report = KernelReport::new("x");
             report.cases = 1;
-            compare_counts(&right, &wrong, true, &mut report);
+            compare_counts(&right, &wrong, Networks::Several, &mut report);
             assert!(report.passed(), "{report:?}");
             change(&mut wrong.evaluation);
-            compare_counts(&right, &wrong, true, &mut report);
+            compare_counts(&right, &wrong, Networks::Several, &mut report);
             assert!(!report.passed(), "{report:?}");
         }
     }
@@ -429,7 +465,7 @@ mod tests {
     #[test]
     fn a_bit_that_differs_is_found_wherever_it_is() {
         let engine = CpuEngine::<f32>::new(Some(1)).unwrap();
-        let work = Work::digits(true);
+        let work = Work::digits(Networks::Several);
         let train = || work.train(&engine, &members(1)).unwrap();
         let right = train();
         type Change = fn(&mut Trained);

@@ -117,8 +117,8 @@ pub struct DataBuffers {
 /// The buffers of a wave that either engine has.
 #[derive(Debug)]
 pub struct WaveBuffers {
-    /// What is kept from step to step, layer after layer.
-    pub state: Vec<LayerState>,
+    /// What is kept from step to step: of each shape its layers.
+    pub state: Vec<Vec<LayerState>>,
     /// The dataset.
     pub data: DataBuffers,
     /// `MemberData` of each slot.
@@ -171,7 +171,7 @@ impl WaveBuffers {
     /// [`EngineError::OutOfMemory`] names the buffer that did not fit.
     pub fn new(
         gpu: &GpuDevice,
-        setup: &WaveSetup<'_>,
+        setup: &WaveSetup<'_, '_>,
         placement: &Placement,
         layout: BufferLayout,
         options: &Options,
@@ -179,20 +179,14 @@ impl WaveBuffers {
         let mut make = Allocator::new(gpu)
             .with_most(options.most_bytes)
             .with_most_buffer(layout.most_buffer_bytes);
-        let rows = activation_rows(setup.shape, placement, layout);
-        let sums = layer_bytes(setup, layout, rows);
-        let (state, own) = if layout.is_resident(setup.shape) {
-            let (state, joined) = joined_state(&mut make, &sums)?;
-            let own = ResidentBuffers::new(
-                &mut make,
-                setup.shape,
-                layout.gathers,
-                &state,
-                joined,
-                placement,
-            )?;
+        let (state, own) = if layout.is_resident(&setup.shapes[0]) {
+            let (state, joined) = joined_state(&mut make, &shape_bytes(setup, layout))?;
+            let gathers = layout.gathers;
+            let own =
+                ResidentBuffers::new(&mut make, setup.shapes, gathers, &state, joined, placement)?;
             (state, OwnBuffers::Resident(own))
         } else {
+            let (sums, rows) = layered_bytes(setup, placement, layout);
             let state = separate_state(&mut make, &sums)?;
             let own = LayeredBuffers::new(
                 &mut make,
@@ -203,7 +197,7 @@ impl WaveBuffers {
                 rows,
                 options.tiles,
             )?;
-            (state, OwnBuffers::Layered(own))
+            (vec![state], OwnBuffers::Layered(own))
         };
         let slots = placement.members.len() as u64;
         let buffers = Self {
@@ -222,7 +216,7 @@ impl WaveBuffers {
 impl LayeredBuffers {
     fn new(
         make: &mut Allocator<'_>,
-        setup: &WaveSetup<'_>,
+        setup: &WaveSetup<'_, '_>,
         placement: &Placement,
         sums: &[LayerBytes],
         state: &[LayerState],
@@ -231,13 +225,14 @@ impl LayeredBuffers {
     ) -> Result<Self, EngineError> {
         let last = sums.len() - 1;
         let mut layers = Vec::with_capacity(sums.len());
-        let each = setup.shape.layers().into_iter().zip(sums).zip(state);
+        let shape = &setup.shapes[0];
+        let each = shape.layers().into_iter().zip(sums).zip(state);
         for (l, ((layer, &bytes), state)) in each.enumerate() {
             let data = LayerData::new(&layer, l, l == last);
             layers.push(LayerBuffers::new(make, data, bytes, state.clone(), tiles)?);
         }
         let slots = placement.members.len() as u64;
-        let classes = setup.shape.outputs() as u64;
+        let classes = shape.outputs() as u64;
         let words = |count: u64| 4 * count;
         let cursors = slots * size_of::<Cursor>() as u64;
         Ok(Self {
@@ -258,17 +253,30 @@ fn tile_bytes(rows: u32, tiles: Tiles) -> u64 {
     u64::from(rows / tiles.rows.rows) * size_of::<Tile>() as u64
 }
 
-/// Bytes of each layer's buffers: those of all members, and room for the least rows.
-fn layer_bytes(setup: &WaveSetup<'_>, layout: BufferLayout, rows: u32) -> Vec<LayerBytes> {
-    let layers = setup.shape.layers();
-    let mut sums = vec![LayerBytes::default(); layers.len()];
+/// Bytes of all members in the buffers of each layer of each shape.
+fn shape_bytes(setup: &WaveSetup<'_, '_>, layout: BufferLayout) -> Vec<Vec<LayerBytes>> {
+    let none = |shape: &Shape| vec![LayerBytes::default(); shape.layers().len()];
+    let mut sums: Vec<Vec<LayerBytes>> = setup.shapes.iter().map(none).collect();
     for member in setup.members {
-        let each = layout.member(setup.shape, &member.hyperparameters);
-        for (sum, bytes) in sums.iter_mut().zip(&each) {
+        let each = layout.member(setup.shape_of(member), &member.hyperparameters);
+        for (sum, bytes) in sums[member.shape].iter_mut().zip(&each) {
             sum.add(bytes);
         }
     }
-    for (sum, layer) in sums.iter_mut().zip(&layers) {
+    sums
+}
+
+/// Bytes of each layer's buffers in the layered engine, which trains one shape: those of all members, and room for
+/// the least rows; and how many rows that are.
+fn layered_bytes(
+    setup: &WaveSetup<'_, '_>,
+    placement: &Placement,
+    layout: BufferLayout,
+) -> (Vec<LayerBytes>, u32) {
+    let shape = &setup.shapes[0];
+    let rows = activation_rows(shape, placement, layout);
+    let mut sums = shape_bytes(setup, layout).swap_remove(0);
+    for (sum, layer) in sums.iter_mut().zip(shape.layers()) {
         let row = 4 * layer.outputs.next_multiple_of(4) as u64;
         let least = u64::from(rows) * row;
         for bytes in [
@@ -280,7 +288,7 @@ fn layer_bytes(setup: &WaveSetup<'_>, layout: BufferLayout, rows: u32) -> Vec<La
             *bytes = if *bytes > 0 { least } else { 0 };
         }
     }
-    sums
+    (sums, rows)
 }
 
 impl LayerBuffers {

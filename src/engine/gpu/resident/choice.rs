@@ -1,6 +1,6 @@
 //! Which networks the resident kernel trains, and in which form.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::engine::gpu::GpuDevice;
 use crate::engine::gpu::adapter::AdapterKind;
@@ -21,7 +21,15 @@ pub struct ResidentForm {
     pub most_steps: u32,
     /// Rows of each member that a dispatch may evaluate.
     pub most_rows: u32,
+    /// Members that keep the adapter busy.
+    pub at_once: usize,
+    /// Workgroups of a dispatch are executed in so many chunks side by side, each of neighbours: software adapters
+    /// cut them so, where hardware takes one workgroup after another.
+    pub chunks: u32,
 }
+
+/// The sizes of the batches of each shape's members.
+type Batches<'w> = BTreeMap<&'w Shape, BTreeSet<usize>>;
 
 /// What an adapter and its options allow.
 #[derive(Clone, Copy, Debug)]
@@ -59,52 +67,65 @@ impl Choice<'_> {
         16 * arena_layout(shape).1 <= self.most_bytes()
     }
 
-    /// How it trains a wave; `None` where the layered engine trains it.
-    pub fn of_wave(self, wave: &WaveSetup<'_>, source: Source) -> Option<ResidentForm> {
-        let sizes = wave.members.iter().map(|m| m.hyperparameters.batch_size);
-        let sizes: BTreeSet<usize> = sizes.collect();
-        self.of_batches(wave.shape, &sizes, source, Self::needs(wave))
+    /// Bytes that the parameters of shapes may take that share a wave: by the usual tiles they lie in the
+    /// workgroup's memory, or nothing does. 0: each shape has waves of its own.
+    pub fn most_mixed_bytes(self) -> u64 {
+        let usual = self.options.resident;
+        let room = match usual.is_direct() {
+            true => u64::MAX,
+            false => 16 * u64::from(self.arena_room(usual)),
+        };
+        match self.options.weights_in_storage {
+            true => 0,
+            false => self.most_bytes().min(room),
+        }
     }
 
-    /// The same for members of a shape with batches of these sizes.
-    fn of_batches(
-        self,
-        shape: &Shape,
-        sizes: &BTreeSet<usize>,
-        source: Source,
-        needs: Needs,
-    ) -> Option<ResidentForm> {
-        let tiles = self.tiles(shape);
+    /// How it trains a wave; `None` where the layered engine trains it, each shape for itself.
+    pub fn of_wave(self, wave: &WaveSetup<'_, '_>, source: Source) -> Option<ResidentForm> {
+        let mut sizes: Batches<'_> = BTreeMap::new();
+        for member in wave.members {
+            let of_shape = sizes.entry(wave.shape_of(member)).or_default();
+            of_shape.insert(member.hyperparameters.batch_size);
+        }
+        self.of_batches(&sizes, source, Self::needs(wave))
+    }
+
+    /// The same for members with batches of these sizes.
+    fn of_batches(self, sizes: &Batches<'_>, source: Source, needs: Needs) -> Option<ResidentForm> {
+        let largest = sizes.keys().max_by_key(|shape| arena_layout(shape).1)?;
+        let tiles = self.tiles(largest);
         let variant = ResidentVariant {
             tiles,
             source,
-            arena: self.arena(shape, tiles),
+            arena: self.arena(largest, tiles),
             needs,
             coherent: !self.gpu.adapter.orders_plain_buffers(),
         };
-        let largest = sizes.last().copied().unwrap_or(1);
-        let most_steps = self.most_steps(Iterations::new(variant, shape, largest));
-        let most_rows = sizes
-            .iter()
-            .map(|&size| self.most_rows(variant, shape, size));
-        let most_rows = most_rows.min().unwrap_or(0);
+        let (mut most_steps, mut most_rows) = (u32::MAX, u32::MAX);
+        for (shape, sizes) in sizes {
+            let batch = sizes.last().copied().unwrap_or(1);
+            let steps = self.most_steps(Iterations::new(variant, shape, batch));
+            most_steps = most_steps.min(steps);
+            for &size in sizes {
+                most_rows = most_rows.min(self.most_rows(variant, shape, size));
+            }
+        }
         let fits = variant.workgroup_bytes() <= self.workgroup_bytes();
-        let trains = self.takes(shape) && fits && most_steps > 0 && most_rows > 0;
+        let trains = self.takes(largest) && fits && most_steps > 0 && most_rows > 0;
         trains.then_some(ResidentForm {
             variant,
             most_steps,
             most_rows,
+            at_once: self.at_once(),
+            chunks: self.chunks(),
         })
     }
 
     /// The same, whatever the members need.
     fn of_batch(self, shape: &Shape, batch: usize) -> Option<ResidentForm> {
-        self.of_batches(
-            shape,
-            &BTreeSet::from([batch]),
-            Source::FeaturesF32,
-            Needs::ALL,
-        )
+        let batches = BTreeMap::from([(shape, BTreeSet::from([batch]))]);
+        self.of_batches(&batches, Source::FeaturesF32, Needs::ALL)
     }
 
     /// Which engine trains networks of a shape with batches of up to so many rows, for records.
@@ -186,10 +207,29 @@ impl Choice<'_> {
     /// What a wave's kernel is compiled for. Software adapters execute what their branches leave out, and a GPU
     /// executes out of an instruction cache: with all optimizers compiled in, an H200 trained at a quarter of the
     /// rate. No bits are to depend on it: shaders leave a driver nothing to draw together.
-    fn needs(wave: &WaveSetup<'_>) -> Needs {
+    fn needs(wave: &WaveSetup<'_, '_>) -> Needs {
         let data = |hyperparameters| MemberData::new(hyperparameters, [0; 2]);
         let members = wave.members.iter().map(|m| data(&m.hyperparameters));
-        Needs::of(members, wave.shape.batch_norm())
+        let batch_norm = wave.members.iter().any(|m| wave.shape_of(m).batch_norm());
+        Needs::of(members, batch_norm)
+    }
+
+    /// Members that keep the adapter busy, several for each workgroup that runs at once, so that those that take
+    /// longer than others do not leave it idle.
+    fn at_once(self) -> usize {
+        match self.gpu.kind {
+            AdapterKind::Software => SOFTWARE_MEMBERS * self.chunks() as usize,
+            _ => HARDWARE_MEMBERS,
+        }
+    }
+
+    /// llvmpipe gives each of its threads, one a core, as many workgroups as the others, and those in a row.
+    fn chunks(self) -> u32 {
+        let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+        match self.gpu.kind {
+            AdapterKind::Software => u32::try_from(cores()).expect("cores are few"),
+            _ => 1,
+        }
     }
 
     /// Steps that a dispatch may make: see [`Iterations`].
@@ -219,6 +259,10 @@ impl Choice<'_> {
 /// Parameters of a network that a workgroup is taken to train faster than the layered engine does, in bytes, where
 /// operands are read where they lie: on an H200 64-128-10 (40 KB) was faster, 64-256-10 (80 KB) was not.
 const MOST_DIRECT_BYTES: u64 = 56 << 10;
+
+/// Members that keep a core busy, and those that keep a GPU busy.
+const SOFTWARE_MEMBERS: usize = 8;
+const HARDWARE_MEMBERS: usize = 4096;
 
 /// Parameters of a network that one workgroup can sensibly train from storage, in bytes.
 const MOST_RESIDENT_BYTES: u64 = 1 << 20;

@@ -97,7 +97,7 @@ pub struct EvaluationSlice {
     pub rows: Range<u32>,
     /// Slots; some in between may have nothing to do.
     pub slots: Range<u32>,
-    /// What it costs, in rows that are trained on.
+    /// What it costs, in rows that are trained on of the network that costs most.
     pub work: f64,
 }
 
@@ -106,8 +106,9 @@ pub struct EvaluationSlice {
 #[derive(Clone, Debug)]
 pub struct EvaluationSlices {
     rows: u32,
-    /// Slots that have something to do, ascending.
-    members: Vec<u32>,
+    /// Slots that have something to do, ascending, with what a row costs each, in rows of the network that costs
+    /// most.
+    members: Vec<(u32, f64)>,
     most_rows: u32,
     /// Rows of this round, and how many members have made it.
     round: (Range<u32>, usize),
@@ -115,7 +116,7 @@ pub struct EvaluationSlices {
 
 impl EvaluationSlices {
     /// All of these rows of the members in these slots, at most `most_rows` of each in a dispatch.
-    pub fn new(rows: u32, members: Vec<u32>, most_rows: u32) -> Self {
+    pub fn new(rows: u32, members: Vec<(u32, f64)>, most_rows: u32) -> Self {
         Self {
             rows,
             most_rows,
@@ -143,8 +144,9 @@ impl EvaluationSlices {
         }
         let count = self.members.len();
         if self.round.1 >= count {
+            let cost: f64 = self.members.iter().map(|(_, cost)| cost).sum();
             // Too large a number becomes the largest.
-            let each = (budget / EVALUATED_ROW / count as f64) as u32;
+            let each = (budget / EVALUATED_ROW / cost) as u32;
             let least = if budget > 0.0 { LEAST_ROWS } else { BLOCK_ROWS };
             let rows = each.max(least).min(self.most_rows) / BLOCK_ROWS * BLOCK_ROWS;
             let begin = self.round.0.end;
@@ -152,17 +154,24 @@ impl EvaluationSlices {
             self.round = (begin..end, 0);
         }
         let (rows, made) = self.round.clone();
-        let a_member = EVALUATED_ROW * f64::from(rows.end - rows.start);
-        let members = match budget {
-            0.0 => FIRST_MEMBERS as usize,
-            _ => (budget / a_member) as usize,
-        };
-        let end = made.saturating_add(members.max(1)).min(count);
+        let of_rows = EVALUATED_ROW * f64::from(rows.end - rows.start);
+        let (mut end, mut cost) = (made, 0.0);
+        while let Some((_, of_member)) = self.members.get(end) {
+            let with = cost + of_member;
+            let fits = match budget {
+                0.0 => end - made < FIRST_MEMBERS as usize,
+                _ => with <= budget / of_rows,
+            };
+            if end > made && !fits {
+                break;
+            }
+            (end, cost) = (end + 1, with);
+        }
         self.round.1 = end;
         Some(EvaluationSlice {
             rows,
-            slots: self.members[made]..self.members[end - 1] + 1,
-            work: a_member * (end - made) as f64,
+            slots: self.members[made].0..self.members[end - 1].0 + 1,
+            work: of_rows * cost,
         })
     }
 }
@@ -170,6 +179,11 @@ impl EvaluationSlices {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Slots whose rows cost the same.
+    fn alike(slots: impl IntoIterator<Item = u32>) -> Vec<(u32, f64)> {
+        slots.into_iter().map(|slot| (slot, 1.0)).collect()
+    }
 
     /// Rows and slots of the next dispatch.
     fn next(slices: &mut EvaluationSlices, budget: f64) -> Option<(Range<u32>, Range<u32>)> {
@@ -185,7 +199,7 @@ mod tests {
 
     #[test]
     fn evaluations_are_cut_at_blocks_of_rows() {
-        let mut slices = EvaluationSlices::new(1000, (0..10).collect(), 960);
+        let mut slices = EvaluationSlices::new(1000, alike(0..10), 960);
         assert!(slices.are_new());
         // Before anything is known, a block.
         assert_eq!(next(&mut slices, 0.0), Some((0..16, 0..10)));
@@ -195,17 +209,17 @@ mod tests {
         assert_eq!(next(&mut slices, 1e12), Some((208..1000, 0..10)));
         assert!(slices.are_over());
         assert_eq!(next(&mut slices, 1e12), None);
-        let mut limited = EvaluationSlices::new(1000, (0..10).collect(), 960);
+        let mut limited = EvaluationSlices::new(1000, alike(0..10), 960);
         assert_eq!(next(&mut limited, 1e12), Some((0..960, 0..10)));
         for (rows, slots) in [(0, 10), (10, 0)] {
-            let mut nothing = EvaluationSlices::new(rows, (0..slots).collect(), 64);
+            let mut nothing = EvaluationSlices::new(rows, alike(0..slots), 64);
             assert_eq!(next(&mut nothing, 1e12), None);
         }
     }
 
     #[test]
     fn few_rows_of_many_members_are_cut_between_members() {
-        let mut slices = EvaluationSlices::new(200, (0..10).collect(), 960);
+        let mut slices = EvaluationSlices::new(200, alike(0..10), 960);
         // 128 rows of four members, and of what is left of ten.
         let budget = 4.5 * 128.0 * EVALUATED_ROW;
         let mut seen = Vec::new();
@@ -221,7 +235,7 @@ mod tests {
         ];
         assert_eq!(seen, expected);
         // Those that left are passed over, and are no work.
-        let mut few = EvaluationSlices::new(128, vec![3, 500, 501, 900], 960);
+        let mut few = EvaluationSlices::new(128, alike([3, 500, 501, 900]), 960);
         let slice = few.next(2.0 * 128.0 * EVALUATED_ROW).expect("all is left");
         assert_eq!(
             (slice.slots, slice.work),
@@ -229,7 +243,14 @@ mod tests {
         );
         assert_eq!(next(&mut few, 1.0), Some((0..128, 501..502)));
         assert_eq!(next(&mut few, 1.0), Some((0..128, 900..901)));
-        let mut many = EvaluationSlices::new(200, (0..3000).collect(), 960);
+        // Four rows of a small network cost as much as one of a large one.
+        let mixed = vec![(0, 1.0), (1, 0.25), (2, 0.25), (3, 0.25)];
+        let mut mixed = EvaluationSlices::new(128, mixed, 960);
+        let slice = mixed.next(1.6 * 128.0 * EVALUATED_ROW);
+        let slice = slice.expect("all is left");
+        assert_eq!((slice.slots, slice.rows), (0..3, 0..128));
+        assert_eq!(slice.work, 1.5 * 128.0 * EVALUATED_ROW);
+        let mut many = EvaluationSlices::new(200, alike(0..3000), 960);
         assert_eq!(next(&mut many, 0.0), Some((0..16, 0..FIRST_MEMBERS)));
     }
 }

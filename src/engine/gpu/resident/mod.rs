@@ -89,7 +89,7 @@ impl Resident {
             epoch,
             rows: slice.rows,
             steps: self.form.most_steps,
-            ..run_of(own, row_tile, &slice.slots)
+            ..self.run_of(row_tile, &slice.slots)
         };
         transfer::write(gpu, &own.run, &[run]);
     }
@@ -107,20 +107,24 @@ impl Resident {
             rows: slice.rows.end - slice.rows.start,
             first: slice.rows.start,
             results_stride: part.results_stride,
-            ..run_of(own, row_tile, &slice.slots)
+            ..self.run_of(row_tile, &slice.slots)
         };
         transfer::write(gpu, &own.evaluation, &[run]);
     }
-}
 
-/// How the scratch is laid out, and who takes part.
-fn run_of(own: &ResidentBuffers, row_tile: u32, slots: &Range<u32>) -> Run {
-    Run {
-        row_stride: own.row_stride,
-        member_stride: own.member_stride,
-        row_tile,
-        first_slot: slots.start,
-        end_slot: slots.end,
-        ..Run::default()
+    /// Who takes part.
+    fn run_of(&self, row_tile: u32, slots: &Range<u32>) -> Run {
+        Run {
+            row_tile,
+            first_slot: slots.start,
+            end_slot: slots.end,
+            chunks: self.form.chunks,
+            ..Run::default()
+        }
+    }
+
+    /// Workgroups of a dispatch for these members: whole chunks.
+    pub fn workgroups(&self, slots: &Range<u32>) -> u32 {
+        (slots.end - slots.start).next_multiple_of(self.form.chunks)
     }
 }

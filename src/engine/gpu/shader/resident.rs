@@ -5,6 +5,7 @@ use minijinja::{Value, context};
 
 use super::{Needs, Rendered, Source, render_with};
 use crate::engine::gpu::layout::{Cursor, MemberData, ResidentLayer, State};
+use crate::plan::ScratchLayout;
 use crate::train::Shape;
 
 /// How the resident kernel cuts results into tiles. Bits do not depend on it.
@@ -296,8 +297,10 @@ impl ResidentVariant {
     pub fn render(self, kernel: ResidentKernel, written: Option<&Shape>) -> String {
         let gathers = self.tiles.is_direct();
         let layers = written.map_or_else(Vec::new, |shape| ResidentLayer::of_shape(shape, gathers));
+        let row_stride = written.map(|shape| ScratchLayout::new(shape, gathers).row_stride);
         let of_kernel = context! {
             evaluates => kernel == ResidentKernel::Evaluate,
+            row_stride,
             written => layers.into_iter().map(layer_values).collect::<Vec<_>>(),
         };
         let needs = self.of_kernel(kernel).needs;

@@ -78,7 +78,9 @@ fn course(made: &Made, engine: &GpuEngine, members: &[Member], way: Way) -> Cour
 #[test]
 fn training_ahead_changes_nothing() {
     for (name, adapter) in adapters() {
-        let mut all = members(25);
+        let made = Made::new(130, 9, &[20, 7], 5, false);
+        let made = made.with_batch_norm(true).mixed();
+        let mut all = made.members(25);
         all[4].hyperparameters.learning_rate = 1e30;
         for (i, member) in all[18..].iter_mut().enumerate() {
             // Some of these diverge later than in the first epoch.
@@ -86,7 +88,6 @@ fn training_ahead_changes_nothing() {
             member.hyperparameters.optimizer = optimizers()[1];
             member.hyperparameters.activation = Activation::Identity;
         }
-        let made = Made::new(130, 9, &[20, 7], 5, false).with_batch_norm(true);
         let engine = engine(&adapter, resident(false));
         let plain = course(&made, &engine, &all, Way::default());
         let diverged = plain

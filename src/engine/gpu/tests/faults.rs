@@ -53,7 +53,7 @@ fn iris() -> (Sweep, Made) {
     let dataset = load(&sweep.data).unwrap();
     let splits = split(&dataset, &sweep.data, sweep.search.seed).unwrap();
     let made = Made {
-        shape: Shape::new(4, &[8], 3),
+        shapes: vec![Shape::new(4, &[8], 3)],
         dataset,
         splits,
     };
@@ -144,7 +144,12 @@ fn a_wave_without_room_is_halved_and_changes_no_bit() {
         .flat_map(|adapter| [options(), resident(false)].map(|options| (adapter.clone(), options)))
     {
         let made = Made::new(90, 9, &[20, 7], 5, false).with_batch_norm(true);
-        let mut all = members(13);
+        // In the layered engine each shape has buffers of its own.
+        let made = match options.engine {
+            EngineKind::Resident => made.mixed(),
+            _ => made,
+        };
+        let mut all = made.members(13);
         all[7].hyperparameters.learning_rate = 1e30;
         let whole = engine(&adapter, options);
         let needed = whole.predicted_bytes(&made.setup(&all));

@@ -24,6 +24,15 @@ fn predicted_bytes_are_those_that_are_allocated() {
                     assert_eq!(wave.bytes(), predicted, "{name}: {hidden:?}, {count}");
                 }
             }
+            let made = Made::new(60, 9, &[20, 7], 5, false)
+                .with_batch_norm(true)
+                .mixed();
+            let members = made.members(17);
+            if engine.trains_together(&made.setup(&members)) {
+                let wave = engine.wave(made.setup(&members)).unwrap();
+                let predicted = engine.predicted_bytes(&made.setup(&members));
+                assert_eq!(wave.bytes(), predicted, "{name}: several shapes");
+            }
         }
     }
 }
@@ -51,7 +60,7 @@ fn every_form_has_waves_laid_out_for_it() {
             let [trains, laid_out] = with_roomy.trained_and_laid_out(&made.setup(&all));
             assert!(trains == laid_out && (trains || !usual), "{width}");
             by_roomy += usize::from(trains && !usual);
-            let class = WaveClass::new(&made.shape, all.len());
+            let class = WaveClass::new(made.shape(), all.len());
             for form in Form::candidates(kind, EngineKind::Auto) {
                 engine.set_tuned(Tuned::only(&class, form));
                 let [trains, laid_out] = engine.trained_and_laid_out(&made.setup(&all));
@@ -74,14 +83,18 @@ fn a_wave_takes_what_the_plan_counted_and_its_lists() {
         return;
     };
     for (_, options) in engines() {
-        takes_what_the_plan_counted(&engine(&adapter, options));
+        let engine = engine(&adapter, options);
+        let made = Made::new(60, 9, &[20, 7], 5, false);
+        takes_what_the_plan_counted(&engine, &made);
+        if options.engine == EngineKind::Resident {
+            takes_what_the_plan_counted(&engine, &made.mixed());
+        }
     }
 }
 
-fn takes_what_the_plan_counted(engine: &GpuEngine) {
-    let made = Made::new(60, 9, &[20, 7], 5, false);
+fn takes_what_the_plan_counted(engine: &GpuEngine, made: &Made) {
     // Enough rows that the least does not count.
-    let mut all = members(200);
+    let mut all = made.members(200);
     for member in &mut all {
         member.hyperparameters.batch_size = 16;
     }
@@ -89,7 +102,7 @@ fn takes_what_the_plan_counted(engine: &GpuEngine) {
     let mut planned = Footprint::default();
     for member in &all {
         planned.add(
-            &Footprint::new(&made.shape, &member.hyperparameters, layout),
+            &Footprint::new(&made.shapes[member.shape], &member.hyperparameters, layout),
             1,
         );
     }
@@ -147,7 +160,7 @@ fn the_widest_layer_is_trained_where_its_batch_fits() {
         let made = Made::new(20, 2, &[65_536], 2, false);
         let mut one = members(1);
         one[0].hyperparameters.optimizer = optimizers()[0];
-        assert!(engine.capacity(&made.shape, 16).is_ok(), "{name}");
+        assert!(engine.capacity(made.shape(), 16).is_ok(), "{name}");
         let wave = engine.wave(made.setup(&one)).unwrap();
         let layout = engine.limits().layout.unwrap();
         assert!(wave.bytes() < 4 * layout.most_buffer_bytes, "{name}");
@@ -169,6 +182,7 @@ fn waves_keep_to_the_limit_of_a_binding() {
         gradients: false,
         most_resident_bytes: 0,
         gathers: false,
+        most_mixed_bytes: 0,
     };
     let limits = Limits {
         most_bytes: u64::MAX,

@@ -6,9 +6,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use super::*;
 use crate::engine::{EngineError, MemberSnapshot, Part, Progress};
 
-/// With batch norm, which reads all rows of a batch and keeps state of its own.
+/// With batch norm, which reads all rows of a batch and keeps state of its own; and networks without.
 fn made() -> Made {
-    Made::new(130, 9, &[20, 7], 5, false).with_batch_norm(true)
+    Made::new(130, 9, &[20, 7], 5, false)
+        .with_batch_norm(true)
+        .mixed()
 }
 
 pub fn trained(
@@ -63,7 +65,8 @@ pub fn assert_same(a: &[MemberSnapshot], b: &[MemberSnapshot], what: &str) {
 #[test]
 fn neighbours_and_slots_do_not_change_a_bit() {
     on_every_adapter(|name, engine| {
-        let (made, all) = (made(), members(30));
+        let made = made();
+        let all = made.members(30);
         // Alone first: a kernel is compiled for what that member needs, and later another for what all do.
         let alone = [0, 4, 13].map(|slot| (slot, trained(&made, engine, &all[slot..=slot], 2)));
         let together = trained(&made, engine, &all, 2);
@@ -82,7 +85,8 @@ fn neighbours_and_slots_do_not_change_a_bit() {
 #[test]
 fn two_runs_give_the_same_bits() {
     on_every_adapter(|name, engine| {
-        let (made, all) = (made(), members(40));
+        let made = made();
+        let all = made.members(40);
         let first = trained(&made, engine, &all, 2);
         for _ in 0..3 {
             assert_same(&first, &trained(&made, engine, &all, 2), name);
@@ -93,7 +97,8 @@ fn two_runs_give_the_same_bits() {
 #[test]
 fn checks_tiles_and_the_form_of_the_update_do_not_change_a_bit() {
     for (name, adapter) in adapters() {
-        let (made, all) = (made(), members(30));
+        let made = made();
+        let all = made.members(30);
         let ordinary = trained(&made, &engine(&adapter, options()), &all, 2);
         for (what, options) in other_options() {
             let other = trained(&made, &engine(&adapter, options), &all, 2);
@@ -112,7 +117,8 @@ fn dispatches_that_are_folded_to_two_dimensions_change_no_bit() {
         };
         for options in [options(), with_arena, resident(false)] {
             // Many members with batches of different size, of which the largest end first.
-            let (made, mut all) = (made(), members(140));
+            let made = made();
+            let mut all = made.members(140);
             for (i, member) in all.iter_mut().enumerate() {
                 member.hyperparameters.batch_size = if i < 64 { 4 } else { 60 };
             }
@@ -129,7 +135,8 @@ fn dispatches_that_are_folded_to_two_dimensions_change_no_bit() {
 #[test]
 fn training_goes_on_however_often_it_is_paused() {
     on_every_adapter(|name, engine| {
-        let (made, all) = (made(), members(6));
+        let made = made();
+        let all = made.members(6);
         let straight = trained(&made, engine, &all, 1);
         let mut wave = made.start(engine, &all);
         let mut calls = 0;
@@ -144,7 +151,8 @@ fn training_goes_on_however_often_it_is_paused() {
 #[test]
 fn a_diverging_neighbour_changes_no_bit_of_the_others() {
     on_every_adapter(|name, engine| {
-        let (made, healthy) = (made(), members(18));
+        let made = made();
+        let healthy = made.members(18);
         let expected = trained(&made, engine, &healthy, 3);
         for diverging in [0, 5, 17] {
             let mut mixed = healthy.clone();
@@ -166,7 +174,8 @@ fn a_diverging_neighbour_changes_no_bit_of_the_others() {
 #[test]
 fn a_diverged_member_is_frozen_and_not_evaluated() {
     on_every_adapter(|name, engine| {
-        let (made, mut both) = (made(), members(2));
+        let made = made();
+        let mut both = made.members(2);
         both[1].hyperparameters.learning_rate = 1e30;
         let mut wave = made.start(engine, &both);
         wave.train(2, &never).unwrap();
@@ -184,7 +193,8 @@ fn a_diverged_member_is_frozen_and_not_evaluated() {
 #[test]
 fn pauses_at_any_step_change_no_bit() {
     on_every_adapter(|name, engine| {
-        let (made, all) = (made(), members(12));
+        let made = made();
+        let all = made.members(12);
         let straight = trained(&made, engine, &all, 2);
         for every in [1, 2, 3] {
             let asked = AtomicUsize::new(0);
@@ -206,7 +216,8 @@ fn pauses_at_any_step_change_no_bit() {
 #[test]
 fn a_loaded_state_goes_on_to_the_same_bits() {
     on_every_adapter(|name, engine| {
-        let (made, mut all) = (made(), members(12));
+        let made = made();
+        let mut all = made.members(12);
         all[5].hyperparameters.learning_rate = 1e30;
         let straight = trained(&made, engine, &all, 3);
         let submissions = AtomicUsize::new(0);
@@ -228,7 +239,8 @@ fn a_loaded_state_goes_on_to_the_same_bits() {
 #[test]
 fn members_in_different_epochs_catch_up() {
     on_every_adapter(|name, engine| {
-        let (made, all) = (made(), members(6));
+        let made = made();
+        let all = made.members(6);
         let straight = trained(&made, engine, &all, 3);
         let early = trained(&made, engine, &all[..3], 2);
         let late = trained(&made, engine, &all[3..], 1);
@@ -242,7 +254,8 @@ fn members_in_different_epochs_catch_up() {
 #[test]
 fn a_state_of_another_shape_or_member_is_refused() {
     on_every_adapter(|name, engine| {
-        let (made, both) = (made(), members(2));
+        let made = made();
+        let both = made.members(2);
         let mut wave = made.start(engine, &both);
         let state = wave.save().unwrap();
         let mut short = state.clone();
@@ -263,7 +276,8 @@ fn a_state_of_another_shape_or_member_is_refused() {
 #[test]
 fn kept_members_go_on_to_the_same_bits() {
     on_every_adapter(|name, engine| {
-        let (made, all) = (made(), members(10));
+        let made = made();
+        let all = made.members(10);
         let straight = trained(&made, engine, &all, 3);
         let mut wave = made.start(engine, &all);
         wave.train(1, &never).unwrap();
@@ -285,7 +299,8 @@ fn kept_members_go_on_to_the_same_bits() {
 #[test]
 fn a_copy_has_the_state_and_keeps_its_own_hyperparameters() {
     on_every_adapter(|name, engine| {
-        let (made, mut all) = (made(), members(13));
+        let made = made();
+        let mut all = made.members(13);
         all[6].hyperparameters.learning_rate = 0.5;
         let mut wave = made.start(engine, &all);
         wave.train(1, &never).unwrap();
@@ -305,7 +320,8 @@ fn a_copy_has_the_state_and_keeps_its_own_hyperparameters() {
 #[test]
 fn a_copy_onto_a_diverged_member_is_sound_again() {
     on_every_adapter(|name, engine| {
-        let (made, all) = (made(), members(8));
+        let made = made();
+        let all = made.members(8);
         let mut wave = made.start(engine, &all);
         let mut state = wave.save().unwrap();
         // Training does not read it, so that only the end of the epoch finds it.
@@ -327,7 +343,8 @@ fn a_copy_onto_a_diverged_member_is_sound_again() {
 #[test]
 fn samples_and_steps_are_counted() {
     on_every_adapter(|name, engine| {
-        let (made, all) = (made(), members(10));
+        let made = made();
+        let all = made.members(10);
         for (member, snapshot) in all.iter().zip(trained(&made, engine, &all, 2)) {
             let rows = made.splits.folds[member.id.fold as usize].train.len();
             let steps = rows.div_ceil(member.hyperparameters.batch_size);

@@ -8,7 +8,7 @@ use super::*;
 use crate::engine::gpu::{AdapterKind, Form, GpuAdapter, ResidentKernel};
 use crate::engine::{Part, SHAPE_VARIANT};
 
-/// Shapes whose rows and columns leave parts of tiles empty, and a linear model.
+/// Shapes whose rows and columns leave parts of tiles empty, a linear model, and networks of several shapes.
 fn shapes() -> Vec<Made> {
     vec![
         Made::new(130, 9, &[20, 7], 5, false),
@@ -16,6 +16,9 @@ fn shapes() -> Vec<Made> {
         Made::new(130, 9, &[20, 7], 5, false).with_batch_norm(true),
         Made::new(130, 70, &[33, 40], 5, false),
         Made::new(130, 5, &[], 3, false),
+        Made::new(130, 64, &[20, 7], 10, true)
+            .with_batch_norm(true)
+            .mixed(),
     ]
 }
 
@@ -61,9 +64,9 @@ fn counted(made: &Made, engine: &dyn Engine, members: &[Member]) -> String {
 #[test]
 fn both_engines_count_the_same() {
     for (name, adapter) in adapters() {
-        let mut all = members(30);
-        all[3].hyperparameters.learning_rate = 1e30;
         for made in shapes() {
+            let mut all = made.members(30);
+            all[3].hyperparameters.learning_rate = 1e30;
             let [layered, others @ ..] = engines();
             let expected = counted(&made, &engine(&adapter, layered.1), &all);
             let seen = |what| expected.matches(what).count();
@@ -71,7 +74,7 @@ fn both_engines_count_the_same() {
             assert_eq!(seen("loss_sum: NaN"), 2, "{name}: {expected}");
             for (form, options) in others {
                 let found = counted(&made, &engine(&adapter, options), &all);
-                assert_eq!(expected, found, "{name}, {form}: {}", made.shape);
+                assert_eq!(expected, found, "{name}, {form}: {}", made.names());
             }
         }
     }
@@ -80,8 +83,8 @@ fn both_engines_count_the_same() {
 #[test]
 fn both_engines_compute_the_same_bits() {
     for (name, adapter) in adapters() {
-        let all = members(30);
         for made in shapes() {
+            let all = made.members(30);
             let [layered, others @ ..] = engines();
             let expected = trained(&made, &engine(&adapter, layered.1), &all, 2);
             for (form, options) in others {
@@ -89,7 +92,7 @@ fn both_engines_compute_the_same_bits() {
                 assert_same(
                     &expected,
                     &found,
-                    &format!("{name}, {form}: {}", made.shape),
+                    &format!("{name}, {form}: {}", made.names()),
                 );
             }
         }
@@ -127,7 +130,7 @@ fn waves_of_one_kind_have_the_same_bits() {
 fn a_shape_that_is_written_in_changes_no_bit() {
     for (name, adapter) in adapters() {
         let all = members(30);
-        for made in shapes() {
+        for made in shapes().into_iter().filter(|made| made.shapes.len() == 1) {
             let [layered, others @ ..] = engines();
             let layered = engine(&adapter, layered.1);
             let (expected, counts) = (
@@ -135,25 +138,63 @@ fn a_shape_that_is_written_in_changes_no_bit() {
                 counted(&made, &layered, &all),
             );
             for (form, options) in others {
-                let shown = format!("{name}, {form}: {}", made.shape);
+                let shown = format!("{name}, {form}: {}", made.names());
                 let engine = engine(&adapter, options);
-                engine.will_train(&BTreeSet::from([made.shape.clone()]));
-                let written = engine.is_written_in(&made.shape);
-                let one_hidden = made.shape.layers().len() <= 2;
+                engine.will_train(&BTreeSet::from([made.shape().clone()]));
+                let written = engine.is_written_in(&made.shapes);
+                let one_hidden = made.shape().layers().len() <= 2;
                 let software = adapter.kind() == AdapterKind::Software;
                 let measured = software || adapter.orders_plain_buffers();
                 assert_eq!(written, one_hidden && measured, "{shown}");
-                let shapes = BTreeSet::from([made.shape.clone()]);
+                let shapes = BTreeSet::from([made.shape().clone()]);
                 let record = engine.adapter_for(&shapes, 64);
-                let form = &record.variants[&format!("{SHAPE_VARIANT}{}", made.shape)];
+                let form = &record.variants[&format!("{SHAPE_VARIANT}{}", made.shape())];
                 assert_eq!(form.ends_with(", shape written in"), written, "{shown}");
                 assert_same(&expected, &trained(&made, &engine, &all, 2), &shown);
                 assert_eq!(counts, counted(&made, &engine, &all), "{shown}");
                 // Several shapes: nothing is written in.
                 let other = Shape::new(3, &[4], 2);
-                engine.will_train(&BTreeSet::from([made.shape.clone(), other]));
-                assert!(!engine.is_written_in(&made.shape), "{shown}");
+                engine.will_train(&BTreeSet::from([made.shape().clone(), other]));
+                assert!(!engine.is_written_in(&made.shapes), "{shown}");
                 assert_same(&expected, &trained(&made, &engine, &all, 2), &shown);
+            }
+        }
+    }
+}
+
+/// Members of several shapes in the same dispatches, and those of each shape in a wave of their own.
+#[test]
+fn networks_of_several_shapes_are_trained_together() {
+    for (name, adapter) in adapters() {
+        let made = Made::new(130, 9, &[20, 7], 5, false);
+        let made = made.with_batch_norm(true).mixed();
+        let all = made.members(30);
+        for (form, options) in engines() {
+            let (shown, engine) = (format!("{name}, {form}"), engine(&adapter, options));
+            let together = engine.trains_together(&made.setup(&all));
+            assert_eq!(together, form != "layered", "{shown}");
+            let (states, counts) = (
+                trained(&made, &engine, &all, 2),
+                counted(&made, &engine, &all),
+            );
+            for shape in 0..made.shapes.len() {
+                let of_shape = |slot: &usize| all[*slot].shape == shape;
+                let slots: Vec<usize> = (0..all.len()).filter(of_shape).collect();
+                let own = |&slot: &usize| Member {
+                    shape: 0,
+                    ..all[slot]
+                };
+                let own: Vec<Member> = slots.iter().map(own).collect();
+                let alone = made.only(shape);
+                let expected = trained(&alone, &engine, &own, 2);
+                let found: Vec<_> = slots.iter().map(|&slot| states[slot].clone()).collect();
+                assert_same(&expected, &found, &format!("{shown}: shape {shape}"));
+                let lines = counted(&alone, &engine, &own);
+                // The first of each wave is given large weights.
+                let few = |line: &&str| !line.contains("NaN");
+                for line in lines.lines().filter(few) {
+                    assert!(counts.contains(line), "{shown}: {line}");
+                }
             }
         }
     }
@@ -488,13 +529,17 @@ fn poisoned(text: &str, line: &str, before: bool) -> String {
 /// compiles each of these texts in seconds.
 #[test]
 fn nothing_is_read_of_the_arena_before_it_is_written() {
-    const LOAD: &str = "    load_weights(slot, t);\n";
+    const LOAD: &str = "    load_weights(begun, t);\n";
+    const LOAD_TO_EVALUATE: &str = "    load_weights(step, t);\n";
+
     if let Some((name, adapter)) = llvmpipe() {
         for made in [
-            Made::new(130, 9, &[20, 7], 5, false).with_batch_norm(true),
+            Made::new(130, 9, &[20, 7], 5, false)
+                .with_batch_norm(true)
+                .mixed(),
             Made::new(130, 64, &[64], 10, true),
         ] {
-            let all = members(10);
+            let all = made.members(10);
             for weights_in_storage in [false, true] {
                 let trains = |edit: &dyn Fn(String) -> String| {
                     let engine = engine(&adapter, resident(weights_in_storage));
@@ -503,7 +548,7 @@ fn nothing_is_read_of_the_arena_before_it_is_written() {
                 };
                 let expected = trains(&|text| text);
                 let found = trains(&|text| poisoned(&text, LOAD, true));
-                let shown = format!("{name}, {}, in storage: {weights_in_storage}", made.shape);
+                let shown = format!("{name}, {}, in storage: {weights_in_storage}", made.names());
                 assert_same(&expected, &found, &shown);
                 let evaluates = |edit: &dyn Fn(String) -> String| {
                     let engine = engine(&adapter, resident(weights_in_storage));
@@ -511,10 +556,11 @@ fn nothing_is_read_of_the_arena_before_it_is_written() {
                     counted(&made, &engine, &all)
                 };
                 let counts = evaluates(&|text| text);
-                let poisoned_first = evaluates(&|text| poisoned(&text, LOAD, true));
+                let poisoned_first = evaluates(&|text| poisoned(&text, LOAD_TO_EVALUATE, true));
                 assert_eq!(counts, poisoned_first, "{shown}");
                 if !weights_in_storage {
-                    let poisoned_behind = evaluates(&|text| poisoned(&text, LOAD, false));
+                    let poisoned_behind =
+                        evaluates(&|text| poisoned(&text, LOAD_TO_EVALUATE, false));
                     assert_ne!(counts, poisoned_behind, "{shown}: the poison works");
                     let lost = trains(&|text| poisoned(&text, LOAD, false));
                     let finite = |members: &[crate::engine::MemberSnapshot]| {

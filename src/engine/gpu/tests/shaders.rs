@@ -139,7 +139,8 @@ macro_rules! fields {
 fn rust_structs() -> BTreeMap<&'static str, Fields> {
     let member = fields!(MemberData: learning_rate, batch_size, optimizer, activation, momentum,
         one_minus_beta_1, beta_2, one_minus_beta_2, epsilon, ln_beta_1, ln_beta_2, first_moment,
-        dropout_threshold, dropout_scale, order_start, rows, first_row, scaling;
+        dropout_threshold, dropout_scale, order_start, rows, first_row, scaling, index, first_layer,
+        layers, scratch, row_stride;
         "dropout_key_0" => dropout_key + 0, "dropout_key_1" => dropout_key + 1);
     let cursor = fields!(Cursor: first, rows, steps, scaling, step_size, epsilon, inverse_rows,
         unused);
@@ -149,9 +150,9 @@ fn rust_structs() -> BTreeMap<&'static str, Fields> {
     let state = fields!(State: position, steps, epoch, diverged, samples_low, samples_high,
         loss_sum, loss_rest, train_loss, released;
         "unused_0" => unused + 0, "unused_1" => unused + 1);
-    let run = fields!(Run: epoch, rows, row_stride, member_stride, row_tile, steps, first,
-        results_stride, first_slot, end_slot;
-        "unused_0" => unused + 0, "unused_1" => unused + 1);
+    let run = fields!(Run: epoch, rows, row_tile, steps, first, results_stride, first_slot, end_slot,
+        chunks;
+        "unused_0" => unused + 0, "unused_1" => unused + 1, "unused_2" => unused + 2);
     let resident_layer = fields!(ResidentLayer: inputs, outputs, input_stride, output_stride, bias,
         hidden, normalized, weights, weights_stride, moments, scale, running, scale_moments, in_arena,
         h, dy, z, statistics, x, gradients);

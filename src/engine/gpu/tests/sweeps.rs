@@ -22,13 +22,14 @@ fn check_accuracies(batch_norm: bool) {
     let dataset = load(&config).unwrap();
     let splits = split(&dataset, &config, Seed(0)).unwrap();
     let made = Made {
-        shape: Shape::new(64, &[32], 10).with_batch_norm(batch_norm),
+        shapes: vec![Shape::new(64, &[32], 10).with_batch_norm(batch_norm)],
         dataset,
         splits,
     };
     let adam = optimizers()[3];
     let all: Vec<Member> = (0..12)
         .map(|trial| Member {
+            shape: 0,
             id: MemberId {
                 trial,
                 repeat: 0,

@@ -34,7 +34,7 @@ fn a_timed_wave_computes_the_same_and_says_what_it_cost() {
         assert_eq!(nothing, None, "{name}");
         let timing = timing.unwrap();
         let step = timed.wave(made.setup(&members)).unwrap();
-        let layers = made.shape.layers().len();
+        let layers = made.shape().layers().len();
         let epoch = step.dispatches_a_step() + layers + 1;
         assert_eq!(timing.dispatches, u64::from(EPOCHS) * epoch as u64);
         assert!(timing.encode_s > 0.0, "{name}");

@@ -78,7 +78,7 @@ impl ResidentTrainer {
         let (gpu, buffers) = (&wave.gpu, &wave.buffers);
         let mut parts = BTreeMap::new();
         for part in [Part::Training, Part::Validation] {
-            let classes = wave.shape.outputs();
+            let classes = wave.classes();
             let of_part = PartBuffers::new(gpu, &wave.placement, wave.data, classes, part)?;
             let bindings = kernels.bind_evaluation(gpu, buffers, &own, &of_part);
             let evaluating = Evaluating {
@@ -102,14 +102,13 @@ impl ResidentTrainer {
 
     /// An epoch of members that are so far, of which nothing is submitted yet.
     fn flight(&self, wave: &Shared<'_>, epoch: u32, states: &[State]) -> Flight {
-        let most_steps = self.kernels.form.most_steps;
         let evaluation = self.announced(wave).map(|ahead| {
             let slices = self.evaluation_slices(wave, ahead.part);
             (ahead.part, slices)
         });
         Flight {
             epoch,
-            slices: Slices::new(&wave.placement.data, states, epoch, most_steps),
+            slices: Slices::new(&wave.placement, states, epoch, &self.kernels.form),
             evaluation,
             end: None,
             paused: false,
@@ -125,6 +124,8 @@ impl ResidentTrainer {
     fn evaluation_slices(&self, wave: &Shared<'_>, part: Part) -> EvaluationSlices {
         let live = wave.live.iter().copied();
         let live = live.filter(|&slot| wave.states[slot as usize].diverged == 0);
+        let costs = &wave.placement.row_costs;
+        let live = live.map(|slot| (slot, costs[slot as usize]));
         let rows = self.parts[&part].buffers.most_rows();
         EvaluationSlices::new(rows, live.collect(), self.kernels.form.most_rows)
     }
@@ -172,7 +173,7 @@ impl ResidentTrainer {
         let kernels = &self.kernels;
         kernels.write_training(&wave.gpu, &self.own, self.row_tile, epoch, slice);
         encoding.pass(PassKind::Train, 1, |pass| {
-            let workgroups = slice.slots.end - slice.slots.start;
+            let workgroups = kernels.workgroups(&slice.slots);
             kernels.train.dispatch(pass, &self.training, workgroups);
         });
     }
@@ -207,7 +208,7 @@ impl ResidentTrainer {
         let (kernels, Evaluating { buffers, bindings }) = (&self.kernels, &self.parts[&part]);
         kernels.write_evaluation(&wave.gpu, &self.own, self.row_tile, buffers, slice);
         encoding.pass(PassKind::Evaluate, 1, |pass| {
-            let workgroups = slice.slots.end - slice.slots.start;
+            let workgroups = kernels.workgroups(&slice.slots);
             kernels.evaluate.dispatch(pass, bindings, workgroups);
         });
     }
@@ -354,7 +355,7 @@ impl Trainer for ResidentTrainer {
             Some((scored, words)) if scored == part => words,
             _ => self.results(wave, part)?,
         };
-        let (of_part, classes) = (&self.parts[&part].buffers, wave.shape.outputs());
+        let (of_part, classes) = (&self.parts[&part].buffers, wave.classes());
         let counted = wave.live.iter().map(|&slot| {
             let scaling = wave.placement.data[slot as usize].scaling;
             (slot, of_part.evaluated(&words, slot, scaling, classes))

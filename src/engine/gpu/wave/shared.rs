@@ -9,7 +9,7 @@ use crate::engine::gpu::layered::WaveBuffers;
 #[cfg(test)]
 use crate::engine::gpu::layered::pace::Pace;
 use crate::engine::gpu::layered::placement::Placement;
-use crate::engine::gpu::layered::snapshots::read_parameters;
+use crate::engine::gpu::layered::snapshots::{Cohort, read_parameters};
 use crate::engine::gpu::layout::State;
 use crate::engine::gpu::timing::Timer;
 use crate::engine::gpu::transfer::{self, Wanted};
@@ -21,7 +21,7 @@ use crate::train::{MemberId, Shape, row_order};
 pub struct Shared<'r> {
     pub gpu: Arc<GpuDevice>,
     pub data: TrainingData<'r>,
-    pub shape: &'r Shape,
+    pub shapes: Vec<Shape>,
     pub seed: Seed,
     pub placement: Placement,
     pub buffers: WaveBuffers,
@@ -145,9 +145,34 @@ impl Shared<'_> {
         }
     }
 
+    /// The members of each shape, with their buffers.
+    pub fn cohorts(&self) -> impl Iterator<Item = Cohort<'_>> {
+        (0..self.shapes.len()).map(|shape| self.cohort(shape))
+    }
+
+    fn cohort(&self, shape: usize) -> Cohort<'_> {
+        Cohort {
+            shape: &self.shapes[shape],
+            state: &self.buffers.state[shape],
+            slots: &self.placement.cohorts[shape],
+        }
+    }
+
+    /// The members of a slot's shape.
+    pub fn cohort_of(&self, slot: u32) -> Cohort<'_> {
+        self.cohort(self.placement.members[slot as usize].shape)
+    }
+
+    /// Classes that all networks tell apart.
+    pub fn classes(&self) -> usize {
+        self.shapes[0].outputs()
+    }
+
     /// Parameters of a kept member.
     pub fn parameters(&self, slot: usize) -> Result<Vec<f32>, EngineError> {
-        read_parameters(&self.gpu, &self.buffers, self.shape, self.kept[slot])
+        let slot = self.kept[slot];
+        let index = self.placement.data[slot as usize].index;
+        read_parameters(&self.gpu, self.cohort_of(slot), index)
     }
 
     /// The counts of a slot as an evaluation; `None` where it diverged.
@@ -157,8 +182,9 @@ impl Shared<'_> {
         }
         let id = self.placement.members[slot as usize].id;
         let (rows, targets) = (part.rows(self.data.fold(id)), &self.data.dataset.targets);
+        let classes = self.classes();
         let actual = self.actual.entry((id.fold, part)).or_insert_with(|| {
-            let mut actual = vec![0; self.shape.outputs()];
+            let mut actual = vec![0; classes];
             for &row in rows {
                 actual[targets[row as usize] as usize] += 1;
             }

@@ -1,7 +1,7 @@
 //! Bytes of a wave's buffers, without making them.
 
 use super::resident::predicted_resident_bytes;
-use super::{activation_rows, layer_bytes, tile_bytes};
+use super::{layered_bytes, shape_bytes, tile_bytes};
 use crate::data::{FeatureValues, Features};
 use crate::engine::gpu::layered::placement::Placement;
 use crate::engine::gpu::layout::{Cursor, LayerData, MemberData, State};
@@ -11,13 +11,12 @@ use crate::engine::{TrainingData, WaveSetup};
 use crate::plan::{BufferLayout, LayerBytes};
 
 /// Bytes that [`WaveBuffers::new`](super::WaveBuffers::new) will allocate, without allocating them.
-pub fn predicted_bytes(setup: &WaveSetup<'_>, layout: BufferLayout, tiles: Tiles) -> u64 {
+pub fn predicted_bytes(setup: &WaveSetup<'_, '_>, layout: BufferLayout, tiles: Tiles) -> u64 {
     let placement = Placement::new(setup, layout);
-    let rows = activation_rows(setup.shape, &placement, layout);
-    let layers = layer_bytes(setup, layout, rows);
-    let own = if layout.is_resident(setup.shape) {
-        predicted_resident_bytes(setup.shape, layout.gathers, &layers, &placement)
+    let own = if layout.is_resident(&setup.shapes[0]) {
+        predicted_resident_bytes(&shape_bytes(setup, layout), &placement)
     } else {
+        let (layers, rows) = layered_bytes(setup, &placement, layout);
         predicted_layered_bytes(setup, &layers, &placement, rows, tiles)
     };
     let slots = setup.members.len() as u64;
@@ -36,7 +35,7 @@ pub fn predicted_bytes(setup: &WaveSetup<'_>, layout: BufferLayout, tiles: Tiles
 
 /// Bytes of the layered engine's buffers, and of the state that it has in a buffer a layer.
 fn predicted_layered_bytes(
-    setup: &WaveSetup<'_>,
+    setup: &WaveSetup<'_, '_>,
     layers: &[LayerBytes],
     placement: &Placement,
     rows: u32,
@@ -53,7 +52,7 @@ fn predicted_layered_bytes(
         4 * slots,
         tile_bytes(placement.rows, tiles),
         u64::from(rows) / 4,
-        8 * slots * setup.shape.outputs() as u64,
+        8 * slots * setup.shapes[0].outputs() as u64,
     ];
     let others: u64 = others.map(|bytes| bytes.max(LEAST_BYTES)).iter().sum();
     layers.iter().map(of_layers).sum::<u64>() + others

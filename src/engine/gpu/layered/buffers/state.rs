@@ -56,21 +56,21 @@ pub fn separate_state(
     Ok(layers)
 }
 
-/// Two buffers for all: parameters and running statistics, and moments.
+/// Two buffers for all shapes: parameters and running statistics, and moments.
 ///
 /// # Errors
 /// [`EngineError::OutOfMemory`] names the buffer that did not fit.
 pub fn joined_state(
     make: &mut Allocator<'_>,
-    sums: &[LayerBytes],
-) -> Result<(Vec<LayerState>, [wgpu::Buffer; 2]), EngineError> {
-    let [of_values, of_moments] = joined(sums);
+    shapes: &[Vec<LayerBytes>],
+) -> Result<(Vec<Vec<LayerState>>, [wgpu::Buffer; 2]), EngineError> {
+    let [of_values, of_moments] = joined(shapes);
     let values = make.zeros("values", of_values.bytes())?;
     let moments = make.zeros("moments", of_moments.bytes())?;
     let (mut next_value, mut next_moment) = (0.., 0..);
     let mut value = || of_values.slice(&values, next_value.next().unwrap_or_default());
     let mut moment = || of_moments.slice(&moments, next_moment.next().unwrap_or_default());
-    let layers = sums.iter().map(|bytes| LayerState {
+    let mut layer = |bytes: &LayerBytes| LayerState {
         weights: value(),
         moments: moment(),
         norm: (bytes.norm.scale > 0).then(|| NormState {
@@ -78,15 +78,16 @@ pub fn joined_state(
             moments: moment(),
             running: value(),
         }),
-    });
-    let layers = layers.collect();
-    Ok((layers, [values, moments]))
+    };
+    let layers = |shape: &Vec<LayerBytes>| shape.iter().map(&mut layer).collect();
+    let state = shapes.iter().map(layers).collect();
+    Ok((state, [values, moments]))
 }
 
-/// The slices of parameters and running statistics, and those of moments, layer after layer.
-pub fn joined(sums: &[LayerBytes]) -> [Joined; 2] {
+/// The slices of parameters and running statistics, and those of moments: shape after shape, layer after layer.
+pub fn joined(shapes: &[Vec<LayerBytes>]) -> [Joined; 2] {
     let [mut values, mut moments] = [Joined::default(), Joined::default()];
-    for bytes in sums {
+    for bytes in shapes.iter().flatten() {
         values.add(bytes.weights);
         moments.add(bytes.moments);
         if bytes.norm.scale > 0 {
