@@ -102,6 +102,10 @@ impl Running for Cohorts<'_> {
         Ok(Progress::Reached)
     }
 
+    fn is_whole(&self) -> bool {
+        self.cohorts.iter().all(|cohort| cohort.running.is_whole())
+    }
+
     fn compile_s(&self) -> f64 {
         self.cohorts.iter().map(|c| c.running.compile_s()).sum()
     }

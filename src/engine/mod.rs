@@ -363,11 +363,20 @@ pub trait Engine: Sync {
     /// # Errors
     /// When the adapter cannot hold them.
     fn start<'r>(&'r self, wave: WaveSetup<'r, '_>) -> Result<Box<dyn Running + 'r>, EngineError>;
+
+    /// The same for a wave that is to be trained when another has ended, which is trained meanwhile; `None` where
+    /// that would gain nothing.
+    fn start_beside<'r>(
+        &'r self,
+        _wave: WaveSetup<'r, '_>,
+    ) -> Option<Result<Box<dyn Running + 'r>, EngineError>> {
+        None
+    }
 }
 
 /// A wave that is being trained. Lists have one entry per slot, in slot order; slots are the
 /// members that are still kept.
-pub trait Running {
+pub trait Running: Send {
     /// Trains every live member until it has finished `epoch` epochs. `pause` is asked at least
     /// every fraction of a second, from any thread.
     ///
@@ -393,6 +402,11 @@ pub trait Running {
     /// Whether an epoch is being trained although no call is running.
     fn is_ahead(&self) -> bool {
         false
+    }
+
+    /// Whether all of it is on the adapter at once.
+    fn is_whole(&self) -> bool {
+        true
     }
 
     /// Seconds spent compiling kernels for this wave.

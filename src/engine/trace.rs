@@ -2,6 +2,7 @@
 //! Perfetto open.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, ThreadId};
 use std::time::Instant;
 
 use serde_json::{Value, json};
@@ -13,6 +14,8 @@ pub struct Trace(Option<Arc<Recorded>>);
 #[derive(Debug)]
 struct Recorded {
     begun: Instant,
+    /// The thread that began it.
+    main: ThreadId,
     spans: Mutex<Vec<Span>>,
 }
 
@@ -21,6 +24,8 @@ struct Recorded {
 pub enum Track {
     /// The host's thread.
     Host,
+    /// The thread that starts the next wave.
+    Planner,
     /// The thread that writes records.
     Records,
     /// The device, by its own timestamps.
@@ -31,6 +36,7 @@ impl Track {
     fn name(self) -> &'static str {
         match self {
             Self::Host => "host",
+            Self::Planner => "next wave",
             Self::Records => "records",
             Self::Device => "device",
         }
@@ -41,6 +47,7 @@ impl Track {
             Self::Host => 1,
             Self::Device => 2,
             Self::Records => 3,
+            Self::Planner => 4,
         }
     }
 }
@@ -89,6 +96,7 @@ impl Trace {
     pub fn begin() -> Self {
         Self(Some(Arc::new(Recorded {
             begun: Instant::now(),
+            main: thread::current().id(),
             spans: Mutex::default(),
         })))
     }
@@ -98,9 +106,15 @@ impl Trace {
         self.0.is_some()
     }
 
-    /// A span of the host, until what is returned goes.
+    /// A span of the host, until what is returned goes: of the thread that began the trace, or of the one that starts
+    /// the next wave.
     pub fn host(&self, name: &'static str) -> Running<'_> {
-        self.span(Track::Host, name)
+        let main = |recorded: &Arc<Recorded>| recorded.main == thread::current().id();
+        let track = match self.0.as_ref().is_none_or(main) {
+            true => Track::Host,
+            false => Track::Planner,
+        };
+        self.span(track, name)
     }
 
     /// A span of the thread that writes records, until what is returned goes.
@@ -173,9 +187,8 @@ impl Trace {
                 "tid": span.track.number(), "ts": span.begin_s * 1e6,
                 "dur": (span.end_s - span.begin_s) * 1e6})
         };
-        let mut events = [Track::Host, Track::Device, Track::Records]
-            .map(track)
-            .to_vec();
+        let tracks = [Track::Host, Track::Device, Track::Records, Track::Planner];
+        let mut events = tracks.map(track).to_vec();
         events.extend(self.spans().iter().map(event));
         json!({
             "displayTimeUnit": "ms",
@@ -253,7 +266,18 @@ mod tests {
         assert_eq!([spans[0].name, spans[1].name], ["outer", "inner"]);
         assert!(spans[0].end_s >= spans[1].end_s);
         let events = trace.json()["traceEvents"].as_array().unwrap().len();
-        assert_eq!(events, 2 + 3, "three names of tracks");
+        assert_eq!(events, 2 + 4, "four names of tracks");
+    }
+
+    #[test]
+    fn another_thread_has_a_track_of_its_own() {
+        let trace = Trace::begin();
+        drop(trace.host("here"));
+        thread::scope(|scope| {
+            scope.spawn(|| drop(trace.host("there")));
+        });
+        let spans: Vec<(&str, Track)> = trace.spans().iter().map(|s| (s.name, s.track)).collect();
+        assert_eq!(spans, [("here", Track::Host), ("there", Track::Planner)]);
     }
 
     #[test]

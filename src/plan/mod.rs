@@ -42,6 +42,14 @@ impl Wave {
     pub fn shape_of(&self, member: &Member) -> &Shape {
         &self.shapes[member.shape]
     }
+
+    /// Bytes of all its members.
+    pub fn bytes(&self, layout: Option<BufferLayout>) -> u64 {
+        let bytes = |member: &Member| {
+            Footprint::new(self.shape_of(member), &member.hyperparameters, layout).total()
+        };
+        self.members.iter().map(bytes).fold(0, u64::saturating_add)
+    }
 }
 
 /// What a wave may hold on the adapter that a study uses, and what is enough for it.

@@ -1,8 +1,10 @@
 //! The wave that is being trained, as a safetensors file that other tools can open.
 //!
 //! Tensors: `parameters` [members, parameters], `moment_1`, `moment_2` (one row for each member
-//! whose optimizer keeps it) and `running` [members, running] in f32; `members` [members, 9] u64 and `losses` [members, 2] f64 with
-//! how far each is; `histories` [members of the wave, 7] u64 and `curves` [epochs summed, 3] f64.
+//! whose optimizer keeps it) and `running` [members, running] in f32, or, where rows differ in
+//! length, in one dimension, row after row; `members` [members, 11] u64 and `losses` [members, 2] f64 with
+//! how far each is and how long its rows are; `histories` [members of the wave, 7] u64 and `curves`
+//! [epochs summed, 3] f64.
 
 use std::collections::HashMap;
 use std::fs;
@@ -15,7 +17,9 @@ use super::{StoreError, atomic};
 use crate::engine::MemberSnapshot;
 use crate::train::MemberId;
 
-const MEMBER_FIELDS: usize = 9;
+const MEMBER_FIELDS: usize = 11;
+/// Of versions whose waves had one shape: lengths of rows are those of the tensors.
+const MEMBER_FIELDS_OF_ONE_SHAPE: usize = 9;
 const HISTORY_FIELDS: usize = 7;
 
 /// What a member did, epoch by epoch.
@@ -120,13 +124,17 @@ impl Tensors {
     }
 
     fn add_f32<'a>(&mut self, name: &'static str, rows: impl Iterator<Item = &'a Vec<f32>>) {
-        let (mut bytes, mut count, mut width) = (Vec::new(), 0, 0);
+        let (mut bytes, mut widths) = (Vec::new(), Vec::new());
         for row in rows {
-            count += 1;
-            width = row.len();
+            widths.push(row.len());
             bytes.extend(row.iter().flat_map(|value| value.to_le_bytes()));
         }
-        self.all.push((name, Dtype::F32, vec![count, width], bytes));
+        let width = widths.first().copied().unwrap_or(0);
+        let shape = match widths.iter().all(|&other| other == width) {
+            true => vec![widths.len(), width],
+            false => vec![widths.iter().sum()],
+        };
+        self.all.push((name, Dtype::F32, shape, bytes));
     }
 
     fn add_u64(&mut self, name: &'static str, width: usize, values: impl Iterator<Item = u64>) {
@@ -173,6 +181,8 @@ fn member_fields(member: &MemberSnapshot) -> [u64; MEMBER_FIELDS] {
         u64::from(member.epoch),
         member.cursor,
         u64::from(member.diverged),
+        member.parameters.len() as u64,
+        member.running.len() as u64,
     ]
 }
 
@@ -216,20 +226,27 @@ fn parse_members(tensors: &SafeTensors<'_>) -> Parsed<Vec<MemberSnapshot>> {
     let losses = words(tensors, "losses", Dtype::F64)?;
     let losses: Vec<f64> = losses.into_iter().map(f64::from_bits).collect();
     let members = words(tensors, "members", Dtype::U64)?;
+    let columns = tensors.tensor("members").map_err(|e| e.to_string())?;
+    let columns = match columns.shape() {
+        &[_, columns @ (MEMBER_FIELDS | MEMBER_FIELDS_OF_ONE_SHAPE)] => columns,
+        shape => return Err(format!("`members` is {shape:?}")),
+    };
     let mut losses = losses.chunks_exact(2);
     let mut snapshots = Vec::new();
-    for fields in members.chunks_exact(MEMBER_FIELDS) {
-        let kept = usize::try_from(fields[3]).unwrap_or(usize::MAX);
+    for fields in members.chunks_exact(columns) {
+        let kept = usize_of(fields[3]);
+        let of_member = |field: usize| fields.get(field).copied().map(usize_of);
+        let (values, statistics) = (of_member(9), of_member(10));
         let loss = losses.next().ok_or("`losses` is too short")?;
         snapshots.push(MemberSnapshot {
             id: id(fields)?,
-            parameters: parameters.next()?,
+            parameters: parameters.next(values)?,
             moments: moments
                 .iter_mut()
                 .take(kept)
-                .map(Rows::next)
+                .map(|rows| rows.next(values))
                 .collect::<Parsed<_>>()?,
-            running: running.next()?,
+            running: running.next(statistics)?,
             steps: fields[4],
             samples: fields[5],
             epoch: u32_of(fields[6])?,
@@ -249,7 +266,7 @@ fn parse_histories(tensors: &SafeTensors<'_>) -> Parsed<Vec<MemberHistory>> {
         .map(|epoch| [0, 1, 2].map(|i| f64::from_bits(epoch[i])));
     let histories = words(tensors, "histories", Dtype::U64)?;
     let history = |fields: &[u64]| {
-        let length = usize::try_from(fields[3]).unwrap_or(usize::MAX);
+        let length = usize_of(fields[3]);
         let epochs: Vec<_> = curves.by_ref().take(length).collect();
         if epochs.len() < length {
             return Err("`curves` is too short".to_owned());
@@ -280,6 +297,11 @@ fn u32_of(value: u64) -> Parsed<u32> {
     u32::try_from(value).map_err(|_| format!("{value} is out of range"))
 }
 
+/// Larger numbers than fit are larger than any tensor.
+fn usize_of(value: u64) -> usize {
+    usize::try_from(value).unwrap_or(usize::MAX)
+}
+
 /// All values of a tensor of 8-byte numbers, as their bits.
 fn words(tensors: &SafeTensors<'_>, name: &str, dtype: Dtype) -> Parsed<Vec<u64>> {
     let tensor = tensors.tensor(name).map_err(|e| e.to_string())?;
@@ -291,10 +313,11 @@ fn words(tensors: &SafeTensors<'_>, name: &str, dtype: Dtype) -> Parsed<Vec<u64>
     Ok(chunks.map(word).collect())
 }
 
-/// The rows of an f32 matrix, one after another.
+/// Rows of f32, one after another.
 struct Rows<'a> {
     name: &'static str,
-    width: usize,
+    /// Of a row, where all have one.
+    width: Option<usize>,
     bytes: &'a [u8],
 }
 
@@ -304,7 +327,12 @@ impl<'a> Rows<'a> {
         match (tensor.dtype(), tensor.shape()) {
             (Dtype::F32, &[_, width]) => Ok(Self {
                 name,
-                width,
+                width: Some(width),
+                bytes: tensor.data(),
+            }),
+            (Dtype::F32, &[_]) => Ok(Self {
+                name,
+                width: None,
                 bytes: tensor.data(),
             }),
             (dtype, shape) => Err(format!("`{name}` holds {dtype:?} {shape:?}")),
@@ -318,13 +346,15 @@ impl<'a> Rows<'a> {
         }
         Ok(Self {
             name,
-            width: 0,
+            width: Some(0),
             bytes: &[],
         })
     }
 
-    fn next(&mut self) -> Parsed<Vec<f32>> {
-        let split = self.bytes.split_at_checked(4 * self.width);
+    /// The next row: of so many values, if that is known, else as wide as all.
+    fn next(&mut self, values: Option<usize>) -> Parsed<Vec<f32>> {
+        let bytes = values.or(self.width).and_then(|width| width.checked_mul(4));
+        let split = bytes.and_then(|bytes| self.bytes.split_at_checked(bytes));
         let (row, rest) = split.ok_or_else(|| format!("`{}` is too short", self.name))?;
         self.bytes = rest;
         let value = |chunk: &[u8]| f32::from_le_bytes(chunk.try_into().expect("4 bytes"));

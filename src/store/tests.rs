@@ -352,28 +352,62 @@ fn a_checkpoint_is_read_back_to_the_bit() {
     };
     checkpoint::write(&path, &empty).unwrap();
     assert_eq!(checkpoint::read(&path).unwrap(), Some(empty));
+    // Networks of several shapes.
+    let mut several = checkpoint();
+    several.members[0].parameters.push(9.0);
+    for moment in &mut several.members[0].moments {
+        moment.push(8.0);
+    }
+    several.members[1].running.clear();
+    checkpoint::write(&path, &several).unwrap();
+    assert_eq!(checkpoint::read(&path).unwrap(), Some(several));
 }
 
-/// A checkpoint without the tensor `running`, as versions without batch norm wrote them.
+/// The file with the first so many columns of `members`, with the tensor `running` or without.
+fn rewritten(bytes: &[u8], columns: usize, running: bool) -> Vec<u8> {
+    let (_, metadata) = safetensors::SafeTensors::read_metadata(bytes).unwrap();
+    let tensors = safetensors::SafeTensors::deserialize(bytes).unwrap();
+    let members = tensors.tensor("members").unwrap();
+    let row = 8 * members.shape()[1];
+    let few: Vec<u8> = members
+        .data()
+        .chunks_exact(row)
+        .flat_map(|row| row[..8 * columns].to_vec())
+        .collect();
+    let shape = vec![members.shape()[0], columns];
+    let few = safetensors::tensor::TensorView::new(members.dtype(), shape, &few).unwrap();
+    let of_name = |(name, tensor): (String, _)| match name.as_str() {
+        "members" => (name, few.clone()),
+        _ => (name, tensor),
+    };
+    let tensors = tensors.tensors().into_iter();
+    let tensors = tensors.filter(|(name, _)| running || name != "running");
+    safetensors::serialize(tensors.map(of_name), metadata.metadata().clone()).unwrap()
+}
+
+/// Versions whose waves had one shape did not write how long rows are; before batch norm there was no tensor
+/// `running`.
 #[test]
-fn a_checkpoint_without_running_statistics_is_read() {
+fn checkpoints_of_earlier_versions_are_read() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("wave.safetensors");
     checkpoint::write(&path, &checkpoint()).unwrap();
     let bytes = fs::read(&path).unwrap();
-    let (_, metadata) = safetensors::SafeTensors::read_metadata(&bytes).unwrap();
-    let tensors = safetensors::SafeTensors::deserialize(&bytes).unwrap();
-    let older = tensors
-        .tensors()
-        .into_iter()
-        .filter(|(name, _)| name != "running");
-    let older = safetensors::serialize(older, metadata.metadata().clone()).unwrap();
-    fs::write(&path, older).unwrap();
+    fs::write(&path, rewritten(&bytes, 9, true)).unwrap();
+    assert_eq!(checkpoint::read(&path).unwrap(), Some(checkpoint()));
+    fs::write(&path, rewritten(&bytes, 9, false)).unwrap();
     let mut expected = checkpoint();
     for member in &mut expected.members {
         member.running.clear();
     }
     assert_eq!(checkpoint::read(&path).unwrap(), Some(expected));
+    // What no version wrote.
+    for (columns, running) in [(8, true), (10, true), (11, false)] {
+        fs::write(&path, rewritten(&bytes, columns, running)).unwrap();
+        let error = checkpoint::read(&path).unwrap_err();
+        let damaged = matches!(error, StoreError::DamagedCheckpoint { .. });
+        assert!(damaged, "{columns}: {error}");
+    }
 }
 
 #[test]

@@ -35,7 +35,7 @@ impl Assembly {
     pub fn add(
         &mut self,
         wave: &Wave,
-        proposals: &BTreeMap<u64, &Proposal>,
+        proposals: &BTreeMap<u64, Proposal>,
         outcomes: Vec<MemberOutcome>,
     ) -> Vec<TrialRecord> {
         let count = usize::try_from(self.per_trial.count()).expect("members fit in memory");
@@ -59,7 +59,7 @@ impl Assembly {
         done.into_par_iter()
             .map(|(trial, members)| {
                 let members: Vec<MemberOutcome> = members.into_iter().flatten().collect();
-                record(proposals[&trial], &members, shapes[&trial], wave.number)
+                record(&proposals[&trial], &members, shapes[&trial], wave.number)
             })
             .collect()
     }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::{Generation, Study, StudyError};
 use crate::engine::WaveSetup;
-use crate::plan::{Footprint, Wave};
+use crate::plan::Wave;
 use crate::train::Member;
 
 /// How long a probe of each shape may take.
@@ -108,10 +108,8 @@ impl Cost {
             let known = self.shapes.len();
             self.shapes.extend(wave.shapes.iter().cloned());
             self.waves += 1;
-            let layout = study.engine.limits().layout;
-            let bytes =
-                |m: &Member| Footprint::new(wave.shape_of(m), &m.hyperparameters, layout).total();
-            self.wave_bytes = self.wave_bytes.max(wave.members.iter().map(bytes).sum());
+            let bytes = wave.bytes(study.engine.limits().layout);
+            self.wave_bytes = self.wave_bytes.max(bytes);
             for member in &wave.members {
                 let samples = self.rows[member.id.fold as usize] * self.epochs;
                 self.samples += samples;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 
 use super::wave::{Metrics, WaveResult};
-use super::{Ending, Event, Session, StudyError};
+use super::{Begin, Ending, Event, Session, StudyError};
 use crate::engine::MemberSnapshot;
 use crate::metrics;
 use crate::plan::Wave;
@@ -70,7 +70,8 @@ impl Session<'_, '_, '_> {
         });
         let wave = self.refit_wave(best)?;
         let stored = self.stored_wave(wave.number, true)?;
-        let WaveResult::Finished(done) = self.train(&wave, epochs, stored)? else {
+        let WaveResult::Finished(done) = self.train(&wave, Begin::default(), epochs, stored)?
+        else {
             return Ok(None);
         };
         if done.outcomes[0].history.diverged {

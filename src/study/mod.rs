@@ -1,21 +1,22 @@
 //! A study: ask -> plan -> train -> tell -> store. Where the layers meet.
 //!
 //! Trials come from the sampler a generation at a time, are laid out in waves, trained, and written
-//! as they finish; nothing of a finished trial stays in memory but its score. A study that is gone
+//! as they finish; the next wave is planned and started while one is trained; nothing of a finished trial stays in memory but its score. A study that is gone
 //! on with proposes and plans the same trials again and skips the waves whose trials are all there.
 
 mod assembly;
 mod estimate;
 mod finish;
 mod observer;
+mod planner;
 mod tally;
 mod wave;
 
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::mpsc::sync_channel;
 use std::time::{Duration, Instant};
 
@@ -32,6 +33,7 @@ use crate::store::{
 use crate::train::{Hyperparameters, Shape};
 
 use assembly::Assembly;
+use planner::{Begin, Planned, Planner};
 use tally::Tally;
 use wave::{WaveEnd, WaveResult};
 
@@ -375,22 +377,28 @@ impl<'s> Study<'s> {
     ) -> Result<Ending, StudyError> {
         let tally = Tally::read(&run.reader(), &self.sweep.train.objective, self.trials())?;
         self.engine.will_train(&self.shapes());
+        let losses = AtomicU32::new(0);
+        let planner = Planner {
+            study: *self,
+            limits: plan.limits,
+            held: tally.held().to_vec(),
+            losses: &losses,
+        };
         let mut session = Session {
             study: *self,
             run,
             tally,
+            assembly: Assembly::new(self.members_per_trial()),
             control,
+            losses: &losses,
             resumed: false,
             marked: None,
         };
-        // The next generation is planned while this one is trained.
         std::thread::scope(|scope| {
             let (plans, planned) = sync_channel(0);
-            let mut generations = self.generations(plan.limits);
-            let planner =
-                scope.spawn(move || generations.try_for_each(|generation| plans.send(generation)));
-            for generation in planned {
-                if session.generation(generation)? == WaveEnd::Interrupted {
+            let planner = scope.spawn(move || planner.run(&plans));
+            for planned in planned {
+                if session.wave(planned)? == WaveEnd::Interrupted {
                     session.run.settle()?;
                     return Ok(Ending::Interrupted);
                 }
@@ -418,35 +426,35 @@ struct Session<'a, 'c, 's> {
     study: Study<'s>,
     run: &'a mut Run,
     tally: Tally,
+    /// Trials whose members are in several waves.
+    assembly: Assembly,
     control: &'a mut Control<'c>,
+    /// Devices that were lost so far.
+    losses: &'a AtomicU32,
     /// The checkpoint that an earlier process left has been looked at.
     resumed: bool,
     /// When the last wave ended.
     marked: Option<Instant>,
 }
 
-impl Session<'_, '_, '_> {
-    fn generation(&mut self, generation: Generation) -> Result<WaveEnd, StudyError> {
-        let proposals: BTreeMap<u64, &Proposal> =
-            generation.proposals.iter().map(|p| (p.trial, p)).collect();
-        let mut assembly = Assembly::new(self.study.members_per_trial());
-        for wave in &generation.waves {
-            let trials = wave.members.iter().map(|member| member.id.trial);
-            if trials.clone().all(|trial| self.tally.holds(trial)) {
-                continue;
-            }
-            self.begin_wave(wave)?;
-            let stored = self.stored_wave(wave.number, false)?;
-            let epochs = self.study.sweep.train.epochs;
-            match self.train(wave, epochs, stored)? {
-                WaveResult::Interrupted => return Ok(WaveEnd::Interrupted),
-                WaveResult::Finished(done) => {
-                    let finished = assembly.add(wave, &proposals, done.outcomes);
-                    self.write_wave(done.record, finished)?;
-                }
+impl<'s> Session<'_, '_, 's> {
+    fn wave(&mut self, planned: Planned<'s>) -> Result<WaveEnd, StudyError> {
+        let Planned {
+            proposals,
+            wave,
+            begin,
+        } = planned;
+        self.begin_wave(&wave)?;
+        let stored = self.stored_wave(wave.number, false)?;
+        let epochs = self.study.sweep.train.epochs;
+        match self.train(&wave, begin, epochs, stored)? {
+            WaveResult::Interrupted => Ok(WaveEnd::Interrupted),
+            WaveResult::Finished(done) => {
+                let finished = self.assembly.add(&wave, &proposals, done.outcomes);
+                self.write_wave(done.record, finished)?;
+                Ok(WaveEnd::Finished)
             }
         }
-        Ok(WaveEnd::Finished)
     }
 
     /// The first wave that is trained in this process may be one that an earlier process did in

@@ -40,6 +40,11 @@ impl Tally {
         usize::try_from(trial).is_ok_and(|trial| self.held.get(trial) == Some(&true))
     }
 
+    /// Whether trials are finished, by number; those behind the last are not.
+    pub fn held(&self) -> &[bool] {
+        &self.held
+    }
+
     /// Counts a trial that is finished now. One that is none of the study's, or that is there
     /// already, is refused by its number.
     pub fn add(&mut self, trial: &TrialRecord) -> Result<(), u64> {

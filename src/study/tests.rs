@@ -1,5 +1,7 @@
 //! The study loop with a scripted engine: nothing is trained, and every result is known.
 
+use std::collections::BTreeMap;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -24,6 +26,12 @@ struct Scripted {
     stop_after: usize,
     trained: AtomicUsize,
     stop: AtomicBool,
+    /// Waves may be started beside others.
+    beside: bool,
+    /// Waves are on the adapter in pieces.
+    in_pieces: bool,
+    /// How waves began, `start` or `beside`, and their first trials.
+    begun: Mutex<Vec<(&'static str, u64)>>,
 }
 
 struct ScriptedWave<'e> {
@@ -45,6 +53,34 @@ fn scripted(correct: fn(u64) -> Option<u64>, wave_members: u64) -> Scripted {
         stop_after: usize::MAX,
         trained: AtomicUsize::new(0),
         stop: AtomicBool::new(false),
+        beside: false,
+        in_pieces: false,
+        begun: Mutex::default(),
+    }
+}
+
+impl Scripted {
+    fn begin<'r>(&'r self, how: &'static str, wave: &WaveSetup<'r, '_>) -> Box<dyn Running + 'r> {
+        let trial = wave.members[0].id.trial;
+        self.begun.lock().unwrap().push((how, trial));
+        let snapshot = |member: &Member| MemberSnapshot {
+            id: member.id,
+            parameters: vec![0.0; wave.shapes[0].parameters()],
+            moments: Vec::new(),
+            running: vec![0.0; wave.shapes[0].running()],
+            steps: 0,
+            samples: 0,
+            epoch: 0,
+            cursor: 0,
+            loss_sum: 0.0,
+            train_loss: f64::NAN,
+            diverged: false,
+        };
+        Box::new(ScriptedWave {
+            engine: self,
+            members: wave.members.iter().map(snapshot).collect(),
+            kept: wave.members.to_vec(),
+        })
     }
 }
 
@@ -69,24 +105,14 @@ impl Engine for Scripted {
     }
 
     fn start<'r>(&'r self, wave: WaveSetup<'r, '_>) -> Result<Box<dyn Running + 'r>, EngineError> {
-        let snapshot = |member: &Member| MemberSnapshot {
-            id: member.id,
-            parameters: vec![0.0; wave.shapes[0].parameters()],
-            moments: Vec::new(),
-            running: vec![0.0; wave.shapes[0].running()],
-            steps: 0,
-            samples: 0,
-            epoch: 0,
-            cursor: 0,
-            loss_sum: 0.0,
-            train_loss: f64::NAN,
-            diverged: false,
-        };
-        Ok(Box::new(ScriptedWave {
-            engine: self,
-            members: wave.members.iter().map(snapshot).collect(),
-            kept: wave.members.to_vec(),
-        }))
+        Ok(self.begin("start", &wave))
+    }
+
+    fn start_beside<'r>(
+        &'r self,
+        wave: WaveSetup<'r, '_>,
+    ) -> Option<Result<Box<dyn Running + 'r>, EngineError>> {
+        self.beside.then(|| Ok(self.begin("beside", &wave)))
     }
 }
 
@@ -157,6 +183,10 @@ impl Running for ScriptedWave<'_> {
 
     fn copy(&mut self, _from: usize, _to: usize) -> Result<(), EngineError> {
         unreachable!("no scheduler copies")
+    }
+
+    fn is_whole(&self) -> bool {
+        !self.engine.in_pieces
     }
 
     fn save(&self) -> Result<Vec<MemberSnapshot>, EngineError> {
@@ -509,4 +539,40 @@ fn wave_sizes_change_no_bit_of_what_the_cpu_engine_trains() {
         let mixed = layout.is_some();
         assert!(found == expected, "waves of {most_members}, mixed: {mixed}");
     }
+}
+
+/// Where an engine does that, each wave is started while the one before is trained, if both have room.
+#[test]
+fn the_next_wave_is_started_beside_the_one_that_is_trained() {
+    let iris = iris(&[
+        "hidden=8",
+        "learning_rate=0.1,0.2,0.3,0.4",
+        "batch_size=16",
+        "optimizer=adam",
+    ]);
+    let begun = |beside, in_pieces, most_bytes| {
+        let engine = Scripted {
+            beside,
+            in_pieces,
+            limits: Limits {
+                most_bytes,
+                ..scripted(|_| Some(1), 3).limits
+            },
+            ..scripted(|_| Some(1), 3)
+        };
+        assert_eq!(run(&iris, &engine).trials.len(), 4);
+        let mut begun = engine.begun.into_inner().unwrap();
+        assert_eq!(begun.pop(), Some(("start", 0)), "the refit");
+        begun
+    };
+    let apart = [("start", 0), ("start", 1), ("start", 2), ("start", 3)];
+    let beside = [("start", 0), ("beside", 1), ("beside", 2), ("beside", 3)];
+    assert_eq!(begun(false, false, u64::MAX), apart);
+    assert_eq!(begun(true, false, u64::MAX), beside);
+    // A wave that has no room as a whole is no neighbour.
+    assert_eq!(begun(true, true, u64::MAX), apart);
+    // Three members of 4-8-3 with Adam's moments.
+    let wave = 3 * 3 * 4 * (4 * 8 + 8 + 8 * 3 + 3);
+    assert_eq!(begun(true, false, 2 * wave), beside);
+    assert_eq!(begun(true, false, 2 * wave - 1), apart);
 }

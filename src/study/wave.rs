@@ -1,11 +1,12 @@
 //! Trains one wave to its end, epoch by epoch.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use rayon::prelude::*;
 
-use super::{Event, Session, StudyError};
+use super::{Begin, Event, Session, StudyError};
 use crate::engine::{EngineError, MemberSnapshot, Part, Progress, Running, Trace, WaveSetup};
 use crate::metrics;
 use crate::plan::Wave;
@@ -78,18 +79,19 @@ struct WaveRun<'w> {
     validated: BTreeMap<MemberId, Option<Metrics>>,
 }
 
-impl Session<'_, '_, '_> {
+impl<'s> Session<'_, '_, 's> {
     /// Trains a wave, from `stored` if there is a checkpoint of it. When the device is lost on the
     /// way, it goes on from the last checkpoint on another.
     pub(super) fn train(
         &mut self,
         wave: &Wave,
+        mut begin: Begin<'s>,
         epochs: u32,
         mut stored: Option<Checkpoint>,
     ) -> Result<WaveResult, StudyError> {
         let mut losses = 0;
         loop {
-            let lost = match self.train_once(wave, epochs, stored) {
+            let lost = match self.train_once(wave, &mut begin, epochs, stored) {
                 Err(StudyError::Engine(lost @ EngineError::DeviceLost { .. })) => lost,
                 ended => return ended,
             };
@@ -106,6 +108,7 @@ impl Session<'_, '_, '_> {
     /// Has the engine take another device, and says so.
     fn recover(&mut self, lost: &EngineError, stored: bool) -> Result<(), StudyError> {
         let now = self.study.engine.recover()?;
+        self.losses.fetch_add(1, Ordering::SeqCst);
         let from = if stored {
             "its last checkpoint"
         } else {
@@ -119,16 +122,21 @@ impl Session<'_, '_, '_> {
     fn train_once(
         &mut self,
         wave: &Wave,
+        begin: &mut Begin<'s>,
         epochs: u32,
         stored: Option<Checkpoint>,
     ) -> Result<WaveResult, StudyError> {
         let study = self.study;
-        let running = study.engine.start(WaveSetup {
-            data: study.data(),
-            shapes: &wave.shapes,
-            members: &wave.members,
-            seed: study.sweep.search.seed,
-        })?;
+        let running = match begin.started(self.losses.load(Ordering::SeqCst)) {
+            Some(started) => started,
+            None => study.engine.start(WaveSetup {
+                data: study.data(),
+                shapes: &wave.shapes,
+                members: &wave.members,
+                seed: study.sweep.search.seed,
+            })?,
+        };
+        begin.is_there(running.as_ref());
         let trace = self.control.trace.clone();
         let mut run = WaveRun::new(wave, running, stored, trace)?;
         self.control.observer.on(run.started_event());
@@ -168,8 +176,7 @@ impl Session<'_, '_, '_> {
             let now = Instant::now();
             let until = save_at.min(now + TELL_EVERY).max(now + TRAIN_AT_LEAST);
             let stop = self.control.stop;
-            let pause =
-                || stop.load(std::sync::atomic::Ordering::Relaxed) || Instant::now() >= until;
+            let pause = || stop.load(Ordering::Relaxed) || Instant::now() >= until;
             if run.train(target, &pause)? == Progress::Reached {
                 return Ok(WaveEnd::Finished);
             }

@@ -471,6 +471,13 @@ impl Engine for GpuEngine {
     fn start<'r>(&'r self, wave: WaveSetup<'r, '_>) -> Result<Box<dyn Running + 'r>, EngineError> {
         split::start(self, wave)
     }
+
+    fn start_beside<'r>(
+        &'r self,
+        wave: WaveSetup<'r, '_>,
+    ) -> Option<Result<Box<dyn Running + 'r>, EngineError>> {
+        Some(self.whole(wave))
+    }
 }
 
 /// Whether a study's only shape is written into the resident kernels: on adapters of which that was seen to be

@@ -168,6 +168,10 @@ impl Running for SplitWave<'_> {
         Ok(Progress::Reached)
     }
 
+    fn is_whole(&self) -> bool {
+        false
+    }
+
     fn compile_s(&self) -> f64 {
         self.compile_s
     }

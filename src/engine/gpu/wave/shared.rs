@@ -40,7 +40,7 @@ pub struct Shared<'r> {
 }
 
 /// What trains and evaluates the members of a wave.
-pub trait Trainer {
+pub trait Trainer: Send {
     /// Software adapters compile a kernel at its first dispatch: this is one in which no member does
     /// anything.
     fn compile(&mut self, wave: &Shared<'_>) -> Result<(), EngineError>;
