@@ -4,6 +4,7 @@
     adapters     what can be used here
     check        every kernel against the oracle, and bit identity of many members over many repeats
     bench        training throughput of the adapter, and of the native engine
+    sweeps       the device-busy share of a long sweep; networks of several shapes together, and each shape alone
     comparison   Regatta on the adapter and on its native engine, JAX and PyTorch in turn on the same work:
                  64-64-10, Adam, batch 32, digits
 
@@ -29,7 +30,7 @@ HERE = Path(__file__).resolve().parent
 SCHEMA_VERSION = 1
 RATE = "trial_samples_per_s"
 # What is measured, beside the list of adapters.
-STEPS = ["check", "bench", "comparison"]
+STEPS = ["check", "bench", "sweeps", "comparison"]
 # nvidia-smi's names, and what they are called in the report.
 GPU_FIELDS = {
     "index": "index",
@@ -42,6 +43,8 @@ GPU_FIELDS = {
 # Training rows of Regatta's holdout on digits, which the peers train on too.
 ROWS = 1149
 BATCH_SIZE = 32
+# Hidden layers of the networks that are trained together.
+SHAPES = ["[]", "8", "16", "32", "48", "64", "32x16", "64x32"]
 
 
 class StepError(Exception):
@@ -58,6 +61,8 @@ class Plan:
         self.sizes = [(4096, 1), (64, 1), (1024, 2)] if hardware else [(64, 1)]
         self.left_out = [] if hardware else [1024, 4096]
         self.epochs = 20 if hardware else 4
+        # Learning rates of the long sweep, and of each shape in the one of several shapes.
+        self.busy_rates, self.shape_rates = (3334, 64) if hardware else (6, 8)
         self.device = "gpu" if hardware else "cpu"
 
 
@@ -184,6 +189,38 @@ def regatta_rate(report, adapter, name, members, epochs, limit_s):
     return {label: timing.get(RATE) or row.get("error") or f"the summary has no {RATE}"}
 
 
+def swept(report, adapter, name, settings, limit_s, trace=None):
+    """The summary of a sweep of networks that differ in these settings."""
+    with tempfile.TemporaryDirectory(prefix="regatta-report-") as folder:
+        command = [report.args.binary, "sweep", "--adapter", adapter, "--json", "--quiet"]
+        command += ["--out", Path(folder) / "run", *(["--trace", trace] if trace else [])]
+        command += [word for setting in settings for word in ("--set", setting)]
+        return report.step(name, command, limit_s).get("result", {})
+
+
+def sweep_steps(report, adapter, plan):
+    """How busy the device is in a long sweep, and what networks of several shapes take together and apart."""
+    with tempfile.TemporaryDirectory(prefix="regatta-report-") as folder:
+        trace = Path(folder) / "trace.json"
+        rates = f"learning_rate=log:1e-4..1e-1:{plan.busy_rates}"
+        summary = swept(report, adapter, "sweep, device-busy share", [rates, "hidden=64"], 90, trace)
+        busy = json.loads(trace.read_text())["device_busy"] if trace.exists() else None
+    timing = summary.get("timing", {})
+    result = {"members": summary.get("members"), RATE: timing.get(RATE), "device_busy": busy}
+    base = [f"learning_rate=log:1e-4..1e-1:{plan.shape_rates}", f"batch_size={BATCH_SIZE}", "optimizer=adam"]
+    seconds = {}
+    for shapes in [*SHAPES, ",".join(SHAPES)]:
+        name = "sweep, all shapes" if "," in shapes else f"sweep, hidden {shapes}"
+        timing = swept(report, adapter, name, [*base, f"hidden={shapes}"], 60).get("timing", {})
+        seconds[shapes] = timing.get("train_s")
+    together = seconds.pop(",".join(SHAPES))
+    apart = None if None in seconds.values() else sum(seconds.values())
+    result |= {"shapes": seconds, "together_s": together, "apart_s": apart}
+    if together and apart:
+        result["together_is"] = apart / together
+    return result
+
+
 def peer_rates(report, peer, name, members, plan, limit_s):
     """The rate of each form of a peer on the comparison's work, or its error."""
     label, script, module, options = peer
@@ -284,6 +321,20 @@ def comparison_text(results):
     return lines
 
 
+def sweeps_text(sweeps):
+    """What sweeps took as Markdown."""
+    if not sweeps:
+        return []
+    known = lambda value, text: "unknown" if value is None else text.format(value)  # noqa: E731
+    busy, members = known(sweeps["device_busy"], "{:.1%}"), known(sweeps["members"], "{:,}")
+    lines = ["## Sweeps", "", f"64-64-10 with the default settings, {members} members: device busy {busy}.", ""]
+    lines += ["| hidden layers, Adam, batch 32 | seconds of training |", "|---|---:|"]
+    lines += [f"| {hidden} | {known(seconds, '{:.3f}')} |" for hidden, seconds in sweeps["shapes"].items()]
+    lines += [f"| one after the other | {known(sweeps['apart_s'], '{:.3f}')} |"]
+    lines += [f"| all together | {known(sweeps['together_s'], '{:.3f}')} |"]
+    return [*lines, "", f"Together they are {known(sweeps.get('together_is'), '{:.2f} x')} as fast.", ""]
+
+
 def bench_text(step):
     """The cases of a bench record as Markdown."""
     record = step["result"]
@@ -339,7 +390,7 @@ def markdown(record):
     for step in record["steps"]:
         outcome = cell(step.get("error", "done"))
         lines.append(f"| {step['name']} | {step.get('wall_s', 0):.1f} | {outcome} | {gpu_text(step.get('gpus', {}))} |")
-    lines += ["", *comparison_text(record["comparison"])]
+    lines += ["", *sweeps_text(record["sweeps"]), *comparison_text(record["comparison"])]
     for step in record["steps"]:
         if step["name"].startswith("bench") and "result" in step:
             lines += [f"## {step['name']}", "", *bench_text(step)]
@@ -411,12 +462,14 @@ def main():
     load_before = machine.load_average()
     listed = report.step("adapters", [args.binary, "adapters", "--json"], 30, list).get("result", [])
     adapter, entry = choose_adapter(listed, args.adapter)
-    comparison = []
+    comparison, sweeps = [], {}
     if adapter is None:
         report.failed("adapter", "no GPU adapter can be used here, not even a software one; install a Vulkan driver")
     else:
         plan = Plan(hardware=bool(entry) and not entry["software"])
         regatta_steps(report, adapter, plan)
+        if "sweeps" in args.steps:
+            sweeps = sweep_steps(report, adapter, plan)
         if "comparison" in args.steps:
             comparison = compare(report, adapter, plan)
     record = {
@@ -428,12 +481,13 @@ def main():
         "load_average_before": load_before,
         "adapter": entry,
         "steps": report.steps,
+        "sweeps": sweeps,
         "comparison": comparison,
     }
     write(args.outdir / "report.json", json.dumps(record, indent=1) + "\n")
     write(args.outdir / "report.md", markdown(record))
     print(args.outdir / "report.md")
-    own = [step for step in report.steps if step["name"].startswith(("adapter", "check", "bench", "regatta"))]
+    own = [step for step in report.steps if step["name"].startswith(("adapter", "check", "bench", "sweep", "regatta"))]
     return 1 if any("error" in step for step in own) else 0
 
 

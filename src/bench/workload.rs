@@ -119,9 +119,12 @@ impl Workload<'_> {
     fn few(&self) -> Vec<usize> {
         let count = self.members.len();
         let mut few = vec![0, count / 2, count - 1];
-        let work = |member: &Member| Hyperparameters {
-            learning_rate: 1.0,
-            ..member.hyperparameters
+        let work = |member: &Member| {
+            let hyperparameters = Hyperparameters {
+                learning_rate: 1.0,
+                ..member.hyperparameters
+            };
+            (member.shape, hyperparameters)
         };
         let mut seen = Vec::new();
         for (slot, member) in self.members.iter().enumerate() {

@@ -2,9 +2,9 @@
 //!
 //! Tensors: `parameters` [members, parameters], `moment_1`, `moment_2` (one row for each member
 //! whose optimizer keeps it) and `running` [members, running] in f32, or, where rows differ in
-//! length, in one dimension, row after row; `members` [members, 11] u64 and `losses` [members, 2] f64 with
-//! how far each is and how long its rows are; `histories` [members of the wave, 7] u64 and `curves`
-//! [epochs summed, 3] f64.
+//! length, in one dimension, row after row; `members` [members, 11] u64 and `losses` [members, 2]
+//! f64 with how far each is and how long its rows are; `histories` [members of the wave, 7] u64 and
+//! `curves` [epochs summed, 3] f64.
 
 use std::collections::HashMap;
 use std::fs;

@@ -104,6 +104,36 @@ fn every_form_is_measured_and_kept_and_the_engine_takes_one() {
     assert_eq!(names(&tuner.known(&job)), [""; 0]);
 }
 
+/// A wave of several shapes is a class of its own; the layered engine trains each of them for itself.
+#[test]
+fn several_shapes_are_measured_together() {
+    let Some(engine) = engine() else { return };
+    let (dataset, splits) = iris();
+    let mut job = job(&dataset, &splits, 1e6);
+    let shapes = vec![Shape::new(4, &[], 3), Shape::new(4, &[5], 3)];
+    for (i, member) in job.workload.members.iter_mut().enumerate() {
+        member.shape = i % 2;
+    }
+    job.class = WaveClass::of_shapes(&shapes, 5);
+    job.workload.shapes = shapes;
+    assert_eq!(job.class.to_string(), "up to 4-8-4, 4 to 15 members");
+    let share = job.workload.epoch_flops() / job.flops;
+    let rows = 5.0 * splits.folds[0].train.len() as f64;
+    assert!((job.trial_samples() * share / rows - 1.0).abs() < 1e-12);
+    let mut on_engine = OnEngine::new(&engine, &job).unwrap();
+    let tuner = Tuner::new(&engine, Cache::default());
+    let forms = tuner.forms_of(&job);
+    for name in ["resident", "layered"] {
+        let form = *forms.iter().find(|form| form.engine() == name).unwrap();
+        let measured = on_engine.measure(form, 60.0).unwrap();
+        assert_eq!(measured.error, None, "{name}");
+        assert_eq!(measured.trial_samples as f64, rows, "{name}");
+        engine.set_tuned(Tuned::only(&job.class, form));
+        let together = engine.trains_together(&job.workload.setup());
+        assert_eq!(together, name == "resident");
+    }
+}
+
 #[test]
 fn a_wrong_form_is_struck_out_by_name() {
     let Some(engine) = engine() else { return };
