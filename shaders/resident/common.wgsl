@@ -136,7 +136,7 @@ fn takes_part(slot: u32) -> bool {
 fn step_of(slot: u32, member: Member, batch: Cursor) -> Step {
     let padded = (member.batch_size + run.row_tile - 1u) / run.row_tile * run.row_tile;
 {% if written %}
-    // Slots are all of one shape.
+    // All slots are of one shape, so that a member's place among them is its slot.
     return Step(slot, 0u, member.layers, batch, member.scratch, {{ row_stride }}u, padded);
 {% else %}
     return Step(

@@ -6,6 +6,7 @@
 mod footprint;
 mod resident;
 
+use std::borrow::Borrow;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -123,7 +124,14 @@ pub fn waves(
             packer.add(members(trial, shape, per_trial), &footprint);
         }
         let of_group = packer.finish().into_iter();
-        waves.extend(of_group.map(|members| wave_of(&shapes, members)));
+        waves.extend(of_group.map(|members| {
+            let (shapes, members) = with_own_shapes(&shapes, members);
+            Wave {
+                number: 0,
+                shapes,
+                members,
+            }
+        }));
     }
     for (wave, number) in waves.iter_mut().zip(first_wave..) {
         wave.number = number;
@@ -163,21 +171,20 @@ fn distinct<'t>(trials: &[&'t PlannedTrial]) -> (Vec<&'t Shape>, Vec<usize>) {
     (shapes, shape_of)
 }
 
-/// A wave of members whose shapes are among these: it has those that it needs.
-fn wave_of(shapes: &[&Shape], mut members: Vec<Member>) -> Wave {
+/// Members whose shapes are among these, with those shapes alone that they have, in the order of their first members.
+pub fn with_own_shapes<S: Borrow<Shape>>(
+    shapes: &[S],
+    mut members: Vec<Member>,
+) -> (Vec<Shape>, Vec<Member>) {
     let mut place: BTreeMap<usize, usize> = BTreeMap::new();
     let mut own = Vec::new();
     for member in &mut members {
         member.shape = *place.entry(member.shape).or_insert_with(|| {
-            own.push(shapes[member.shape].clone());
+            own.push(shapes[member.shape].borrow().clone());
             own.len() - 1
         });
     }
-    Wave {
-        number: 0,
-        shapes: own,
-        members,
-    }
+    (own, members)
 }
 
 fn members(trial: &PlannedTrial, shape: usize, per_trial: MembersPerTrial) -> Vec<Member> {

@@ -383,6 +383,7 @@ impl<'s> Study<'s> {
             limits: plan.limits,
             held: tally.held().to_vec(),
             losses: &losses,
+            stop: control.stop,
         };
         let mut session = Session {
             study: *self,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use super::{Generation, Study};
@@ -61,6 +61,8 @@ pub struct Planner<'p, 's> {
     pub held: Vec<bool>,
     /// Devices that were lost so far.
     pub losses: &'p AtomicU32,
+    /// The study is to stop: nothing is started any more.
+    pub stop: &'p AtomicBool,
 }
 
 impl<'s> Planner<'_, 's> {
@@ -79,13 +81,11 @@ impl<'s> Planner<'_, 's> {
             for wave in of_generation.into_iter().filter(|wave| !self.is_held(wave)) {
                 let bytes = wave.bytes(self.limits.layout);
                 let started = before.and_then(|(other, room)| {
-                    let fits = bytes.saturating_add(other) <= self.engine().limits().most_bytes;
+                    // Both together are no more than a single wave may be.
+                    let fits = bytes.saturating_add(other) <= self.engine().limits().enough_bytes;
                     let room = room.recv().unwrap_or(false);
-                    if room && fits {
-                        self.start(&wave)
-                    } else {
-                        None
-                    }
+                    let starts = room && fits && !self.stop.load(Ordering::Relaxed);
+                    if starts { self.start(&wave) } else { None }
                 });
                 let (room, heard) = sync_channel(1);
                 before = Some((bytes, heard));
@@ -116,7 +116,8 @@ impl<'s> Planner<'_, 's> {
         wave.members.iter().all(|member| holds(member.id.trial))
     }
 
-    /// Starts a wave. Whatever goes wrong does so again when it is started to be trained, and is said then.
+    /// Starts a wave; `None` where that fails: it is started anew when it is to be trained, and what is wrong then is
+    /// said.
     fn start(&self, wave: &Wave) -> Option<Started<'s>> {
         let losses = self.losses.load(Ordering::SeqCst);
         let setup = WaveSetup {

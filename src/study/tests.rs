@@ -26,8 +26,8 @@ struct Scripted {
     stop_after: usize,
     trained: AtomicUsize,
     stop: AtomicBool,
-    /// Waves may be started beside others.
-    beside: bool,
+    /// Waves may be started beside others; or that fails.
+    beside: Option<Result<(), ()>>,
     /// Waves are on the adapter in pieces.
     in_pieces: bool,
     /// How waves began, `start` or `beside`, and their first trials.
@@ -53,7 +53,7 @@ fn scripted(correct: fn(u64) -> Option<u64>, wave_members: u64) -> Scripted {
         stop_after: usize::MAX,
         trained: AtomicUsize::new(0),
         stop: AtomicBool::new(false),
-        beside: false,
+        beside: None,
         in_pieces: false,
         begun: Mutex::default(),
     }
@@ -112,7 +112,12 @@ impl Engine for Scripted {
         &'r self,
         wave: WaveSetup<'r, '_>,
     ) -> Option<Result<Box<dyn Running + 'r>, EngineError>> {
-        self.beside.then(|| Ok(self.begin("beside", &wave)))
+        let failure = |()| EngineError::Threads {
+            threads: 0,
+            reason: "there is no room beside".to_owned(),
+        };
+        let beside = self.beside?.map(|()| self.begin("beside", &wave));
+        Some(beside.map_err(failure))
     }
 }
 
@@ -550,12 +555,13 @@ fn the_next_wave_is_started_beside_the_one_that_is_trained() {
         "batch_size=16",
         "optimizer=adam",
     ]);
-    let begun = |beside, in_pieces, most_bytes| {
+    let begun = |beside, in_pieces, enough_bytes| {
         let engine = Scripted {
             beside,
             in_pieces,
             limits: Limits {
-                most_bytes,
+                enough_bytes,
+                enough_members: 3,
                 ..scripted(|_| Some(1), 3).limits
             },
             ..scripted(|_| Some(1), 3)
@@ -567,12 +573,15 @@ fn the_next_wave_is_started_beside_the_one_that_is_trained() {
     };
     let apart = [("start", 0), ("start", 1), ("start", 2), ("start", 3)];
     let beside = [("start", 0), ("beside", 1), ("beside", 2), ("beside", 3)];
-    assert_eq!(begun(false, false, u64::MAX), apart);
-    assert_eq!(begun(true, false, u64::MAX), beside);
+    let does = Some(Ok(()));
+    assert_eq!(begun(None, false, u64::MAX), apart);
+    assert_eq!(begun(does, false, u64::MAX), beside);
+    // What fails beside another wave is started anew.
+    assert_eq!(begun(Some(Err(())), false, u64::MAX), apart);
     // A wave that has no room as a whole is no neighbour.
-    assert_eq!(begun(true, true, u64::MAX), apart);
+    assert_eq!(begun(does, true, u64::MAX), apart);
     // Three members of 4-8-3 with Adam's moments.
     let wave = 3 * 3 * 4 * (4 * 8 + 8 + 8 * 3 + 3);
-    assert_eq!(begun(true, false, 2 * wave), beside);
-    assert_eq!(begun(true, false, 2 * wave - 1), apart);
+    assert_eq!(begun(does, false, 2 * wave), beside);
+    assert_eq!(begun(does, false, 2 * wave - 1), apart);
 }

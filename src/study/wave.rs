@@ -127,7 +127,10 @@ impl<'s> Session<'_, '_, 's> {
         stored: Option<Checkpoint>,
     ) -> Result<WaveResult, StudyError> {
         let study = self.study;
-        let running = match begin.started(self.losses.load(Ordering::SeqCst)) {
+        let started = begin.started(self.losses.load(Ordering::SeqCst));
+        // What was compiled beside another wave was not waited for.
+        let beside = started.is_some();
+        let running = match started {
             Some(started) => started,
             None => study.engine.start(WaveSetup {
                 data: study.data(),
@@ -159,7 +162,8 @@ impl<'s> Session<'_, '_, 's> {
         run.read_clock()?;
         let (mut header, uniform) = (run.header, is_uniform(wave));
         let before_s = std::mem::take(&mut self.control.compiled_s);
-        let compile_s = before_s + run.running.compile_s();
+        let compiled_s = if beside { 0.0 } else { run.running.compile_s() };
+        let compile_s = before_s + compiled_s;
         header.wall_s += self.lap();
         Ok(WaveResult::Finished(FinishedWave {
             record: wave_record(header, compile_s, uniform, &outcomes),

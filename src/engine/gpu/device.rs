@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::adapter::{AdapterKind, GpuAdapter};
+use super::rows::SharedRows;
 use crate::engine::{AdapterDescription, EngineError};
 
 /// Asked for where the adapter has them; nothing but the resident engine depends on any of them.
@@ -29,6 +30,8 @@ pub struct GpuDevice {
     pub kind: AdapterKind,
     /// What it was opened on.
     pub adapter: GpuAdapter,
+    /// Rows that are there.
+    pub rows: SharedRows,
     troubles: Arc<Troubles>,
 }
 
@@ -59,6 +62,7 @@ impl GpuDevice {
             reason: error.to_string(),
         })?;
         Ok(Self {
+            rows: SharedRows::default(),
             troubles: listen(&device),
             device,
             queue,

@@ -30,6 +30,9 @@ pub struct GpuEngine {
     limits: Limits,
     layout: BufferLayout,
     timed: bool,
+    /// Waves are started beside others: a software adapter has the same cores to do that on, and compiles kernels in
+    /// its queue, in front of what the other wave submits.
+    beside: bool,
     trace: Trace,
     tuned: RwLock<Tuned>,
     /// The one shape that is trained, where that was said.
@@ -68,6 +71,7 @@ impl GpuEngine {
             limits: limits(&gpu, options),
             layout: layout(&gpu, options),
             timed: false,
+            beside: gpu.kind != AdapterKind::Software,
             trace: Trace::default(),
             tuned: RwLock::default(),
             only: RwLock::default(),
@@ -82,6 +86,13 @@ impl GpuEngine {
         let gpu = Arc::get_mut(&mut opened.gpu).expect("no wave was started");
         gpu.limits.max_compute_workgroups_per_dimension = most;
         drop(opened);
+        self
+    }
+
+    /// The same engine, which starts waves beside others whatever its adapter.
+    #[cfg(test)]
+    pub fn with_waves_beside(mut self) -> Self {
+        self.beside = true;
         self
     }
 
@@ -166,38 +177,75 @@ impl GpuEngine {
         &'r self,
         wave: WaveSetup<'r, '_>,
     ) -> Result<Box<dyn Running + 'r>, EngineError> {
-        if self.trains_together(&wave) {
-            return Ok(Box::new(self.wave(wave)?));
+        let gpu = self.device();
+        let (options, form) = self.form_of(&gpu, &wave);
+        if form.is_some() || wave.shapes.len() == 1 {
+            return Ok(Box::new(self.wave_in(gpu, options, form, wave)?));
         }
-        cohorts::start(wave, |of_shape| Ok(Box::new(self.wave(of_shape)?)))
+        cohorts::start(wave, |of_shape| {
+            let gpu = self.device();
+            // Where the layered engine was measured for them together, it trains each; else each goes by its own
+            // class.
+            let (options, form) = match options.engine {
+                EngineKind::Layered => (options, None),
+                _ => self.form_of(&gpu, &of_shape),
+            };
+            Ok(Box::new(self.wave_in(gpu, options, form, of_shape)?))
+        })
     }
 
     /// Whether a wave's members are trained in the same dispatches.
     pub fn trains_together(&self, wave: &WaveSetup<'_, '_>) -> bool {
-        let options = self.options_for(&class_of(wave));
-        let resident = || choice(&self.device(), &options).of_wave(wave, source_of(wave));
-        wave.shapes.len() == 1 || resident().is_some()
+        wave.shapes.len() == 1 || self.form_of(&self.device(), wave).1.is_some()
+    }
+
+    /// The options of a wave, and how the resident kernel trains it; `None` where the layered engine does. Where what
+    /// was measured for its class cannot train shapes together, the engine's own options may.
+    fn form_of(
+        &self,
+        gpu: &GpuDevice,
+        wave: &WaveSetup<'_, '_>,
+    ) -> (Options, Option<ResidentForm>) {
+        let measured = self.options_for(&class_of(wave));
+        let form = |options: &Options| choice(gpu, options).of_wave(wave, source_of(wave));
+        let found = form(&measured);
+        if found.is_none() && wave.shapes.len() > 1 && measured.engine != EngineKind::Layered {
+            return (self.options, form(&self.options));
+        }
+        (measured, found)
     }
 
     /// Puts a wave on the adapter whose members are trained together.
     ///
     /// # Errors
     /// When it does not fit, or the device fails.
+    #[cfg(test)]
     pub(super) fn wave<'r>(&'r self, wave: WaveSetup<'r, '_>) -> Result<GpuWave<'r>, EngineError> {
+        let gpu = self.device();
+        let (options, form) = self.form_of(&gpu, &wave);
+        self.wave_in(gpu, options, form, wave)
+    }
+
+    /// The same by these options, in this form.
+    fn wave_in<'r>(
+        &'r self,
+        gpu: Arc<GpuDevice>,
+        options: Options,
+        form: Option<ResidentForm>,
+        wave: WaveSetup<'r, '_>,
+    ) -> Result<GpuWave<'r>, EngineError> {
         self.check_data(wave.data.dataset)?;
         let source = source_of(&wave);
         let begun = Instant::now();
         let _span = self.trace.host("start a wave");
-        let options = self.options_for(&class_of(&wave));
-        let gpu = self.device();
-        let kernels = match choice(&gpu, &options).of_wave(&wave, source) {
+        let layout = self.layout_in(&gpu, &options, form);
+        let kernels = match form {
             Some(form) => {
                 let written = self.written_in(&gpu, wave.shapes);
                 WaveKernels::Resident(self.compiled_resident(&gpu, form, written.as_ref())?)
             }
             None => WaveKernels::Layered(self.compiled_layered(&gpu, source, &options)?),
         };
-        let layout = self.layout_of(&gpu, &wave);
         let compile_s = begun.elapsed().as_secs_f64();
         let timer = self
             .timed
@@ -241,12 +289,20 @@ impl GpuEngine {
 
     /// How a wave lies on the adapter: by the engine that trains it.
     fn layout_of(&self, gpu: &GpuDevice, wave: &WaveSetup<'_, '_>) -> BufferLayout {
-        let options = self.options_for(&class_of(wave));
-        let choice = choice(gpu, &options);
-        match choice.of_wave(wave, source_of(wave)) {
+        let (options, form) = self.form_of(gpu, wave);
+        self.layout_in(gpu, &options, form)
+    }
+
+    fn layout_in(
+        &self,
+        gpu: &GpuDevice,
+        options: &Options,
+        form: Option<ResidentForm>,
+    ) -> BufferLayout {
+        match form {
             // Other tiles leave another room for weights.
             Some(_) => BufferLayout {
-                most_resident_bytes: choice.most_bytes(),
+                most_resident_bytes: choice(gpu, options).most_bytes(),
                 ..self.layout
             },
             None => self.layout.without_resident(),
@@ -476,7 +532,7 @@ impl Engine for GpuEngine {
         &'r self,
         wave: WaveSetup<'r, '_>,
     ) -> Option<Result<Box<dyn Running + 'r>, EngineError>> {
-        Some(self.whole(wave))
+        self.beside.then(|| self.whole(wave))
     }
 }
 

@@ -51,6 +51,16 @@ impl WaveClass {
     }
 }
 
+impl WaveClass {
+    /// Whether a wave of several shapes may have had networks of another class, which are no larger than its largest.
+    fn may_have(&self, class: &Self) -> bool {
+        let ends = |class: &Self| (class.widths.first().copied(), class.widths.last().copied());
+        let products = |class: &Self| class.widths.windows(2).map(|w| w[0] * w[1]).sum::<usize>();
+        let fits = products(class) <= products(self) && self.batch_norm >= class.batch_norm;
+        self.mixed && !class.mixed && ends(self) == ends(class) && fits
+    }
+}
+
 impl fmt::Display for WaveClass {
     /// `64-64-16, 64 to 255 members`; `up to 64-64-16, ...` of several shapes.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -250,13 +260,20 @@ impl Tuned {
 
     /// The form of a class: its own, else that of the like networks whose number of members is nearest,
     /// so that the few members of a refit need no other kernels than the wave before. Waves of one shape and of
-    /// several go by each other last.
+    /// several go by each other last; and one shape, where no like networks were measured, by a wave of several that
+    /// may have had it.
     pub fn of(&self, class: &WaveClass) -> Option<Form> {
-        let alike = self.iter().filter(|(other, _)| class.same_networks(other));
-        let nearest = alike.min_by_key(|(other, _)| {
+        let near = self.iter().filter_map(|(other, form)| {
+            let rank = match () {
+                () if class.same_networks(other) && class.mixed == other.mixed => 0,
+                () if class.same_networks(other) => 1,
+                () if other.may_have(class) => 2,
+                () => return None,
+            };
             let distance = class.members.ilog(4).abs_diff(other.members.ilog(4));
-            (class.mixed != other.mixed, distance)
+            Some(((rank, distance), form))
         });
+        let nearest = near.min_by_key(|(near, _)| *near);
         nearest.map(|(_, form)| form)
     }
 }
@@ -373,5 +390,10 @@ mod tests {
         tuned.set(WaveClass::of_shapes(&shapes, 9000), forms[0]);
         assert_eq!(tuned.of(&mixed), Some(forms[0]));
         assert_eq!(tuned.of(&class(9000)), Some(forms[2]));
+        // A refit of one of its networks needs no other kernels; larger ones were not in it.
+        let refit = |hidden: &[u64]| tuned.of(&WaveClass::new(&Shape::new(64, hidden, 10), 1));
+        assert_eq!(refit(&[8]), Some(forms[0]));
+        assert_eq!(refit(&[20, 20]), Some(forms[0]));
+        assert_eq!(refit(&[128]), None);
     }
 }

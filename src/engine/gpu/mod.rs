@@ -15,6 +15,7 @@ mod options;
 mod peak;
 mod quiet;
 mod resident;
+mod rows;
 mod shader;
 mod split;
 mod timing;

@@ -11,6 +11,7 @@ use crate::engine::{
     EngineError, Evaluation, MemberSnapshot, MemberStatus, Part, Progress, Running, Timing,
     TrainingData, WaveSetup,
 };
+use crate::plan::with_own_shapes;
 use crate::seed::Seed;
 use crate::train::{Member, Shape};
 
@@ -75,10 +76,11 @@ impl<'r> SplitWave<'r> {
 
     /// Puts some members on the device.
     fn whole(&self, members: &[Member]) -> Result<Box<dyn Running + 'r>, EngineError> {
+        let (shapes, members) = with_own_shapes(&self.shapes, members.to_vec());
         self.engine.whole(WaveSetup {
             data: self.data,
-            shapes: &self.shapes,
-            members,
+            shapes: &shapes,
+            members: &members,
             seed: self.seed,
         })
     }

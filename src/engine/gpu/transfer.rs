@@ -13,14 +13,11 @@ pub const LEAST_BYTES: u64 = 16;
 pub struct Slice {
     /// The buffer.
     pub buffer: wgpu::Buffer,
-    /// First byte; a multiple of [`SLICE_ALIGNMENT`].
+    /// First byte, at a whole `vec4`.
     pub offset: u64,
-    /// Bytes, at least [`LEAST_BYTES`].
+    /// Bytes.
     pub bytes: u64,
 }
-
-/// Slices begin at multiples of so many bytes: the most that an adapter may ask of bindings.
-pub const SLICE_ALIGNMENT: u64 = 256;
 
 impl Slice {
     /// The whole of a buffer.
@@ -42,7 +39,7 @@ impl Slice {
     }
 }
 
-/// Slices of one buffer that is still to be made.
+/// Slices of one buffer that is still to be made, one behind the other: kernels are given the whole of it.
 #[derive(Clone, Debug, Default)]
 pub struct Joined {
     slices: Vec<(u64, u64)>,
@@ -50,10 +47,10 @@ pub struct Joined {
 }
 
 impl Joined {
-    /// Room for so many bytes; gives the number of the slice.
+    /// Room for so many bytes, a multiple of those of a `vec4`; gives the number of the slice.
     pub fn add(&mut self, bytes: u64) -> usize {
-        self.slices.push((self.bytes, bytes.max(LEAST_BYTES)));
-        self.bytes += bytes.max(LEAST_BYTES).next_multiple_of(SLICE_ALIGNMENT);
+        self.slices.push((self.bytes, bytes));
+        self.bytes += bytes;
         self.slices.len() - 1
     }
 
@@ -152,6 +149,26 @@ impl<'g> Allocator<'g> {
         Ok(buffer)
     }
 
+    /// Counts a buffer that is there already.
+    ///
+    /// # Errors
+    /// [`EngineError::OutOfMemory`] when it is too much with those that were made.
+    pub fn share(&mut self, what: &str, bytes: u64) -> Result<(), EngineError> {
+        self.count(what, bytes, false)
+    }
+
+    fn count(&mut self, what: &str, bytes: u64, refused: bool) -> Result<(), EngineError> {
+        if refused || self.bytes + bytes > self.most {
+            return Err(EngineError::OutOfMemory {
+                adapter: self.gpu.description.name.clone(),
+                what: what.to_owned(),
+                bytes,
+            });
+        }
+        self.bytes += bytes;
+        Ok(())
+    }
+
     fn make(
         &mut self,
         what: &str,
@@ -175,14 +192,7 @@ impl<'g> Allocator<'g> {
             mapped_at_creation: false,
         });
         let refused = pollster::block_on(out_of_memory.pop()).is_some();
-        if refused || self.bytes + bytes > self.most {
-            return Err(EngineError::OutOfMemory {
-                adapter: self.gpu.description.name.clone(),
-                what: what.to_owned(),
-                bytes,
-            });
-        }
-        self.bytes += bytes;
+        self.count(what, bytes, refused)?;
         Ok(buffer)
     }
 }

@@ -4,13 +4,15 @@ mod predicted;
 mod resident;
 mod state;
 
+use std::sync::Arc;
+
 use super::placement::Placement;
-use crate::data::FeatureValues;
 use crate::engine::gpu::GpuDevice;
 use crate::engine::gpu::kernels::{batch_norm_forward, batch_norm_statistics};
 use crate::engine::gpu::layout::{Cursor, LayerData, State, Tile, pad_rows};
 use crate::engine::gpu::options::Options;
-use crate::engine::gpu::shader::{Source, Tiles};
+use crate::engine::gpu::rows::Rows;
+use crate::engine::gpu::shader::Tiles;
 use crate::engine::gpu::transfer::{Allocator, Slice};
 use crate::engine::{EngineError, TrainingData, WaveSetup};
 use crate::plan::{BufferLayout, LayerBytes, NormBytes};
@@ -104,12 +106,8 @@ pub struct NormBuffers {
 /// The dataset on the device.
 #[derive(Debug)]
 pub struct DataBuffers {
-    /// How the features are stored.
-    pub source: Source,
-    /// `[rows][inputs]`, rows padded to a whole `vec4` of values.
-    pub features: wgpu::Buffer,
-    /// Class of each row.
-    pub targets: wgpu::Buffer,
+    /// All rows, once for all waves that are there.
+    pub rows: Arc<Rows>,
     /// For each fold a row of offsets and one of factors.
     pub scaling: wgpu::Buffer,
 }
@@ -202,7 +200,7 @@ impl WaveBuffers {
         let slots = placement.members.len() as u64;
         let buffers = Self {
             state,
-            data: DataBuffers::new(&mut make, setup.data, &placement.folds)?,
+            data: DataBuffers::new(gpu, &mut make, setup.data, &placement.folds)?,
             members: make.filled("members", &placement.data)?,
             states: make.zeros("states", slots * size_of::<State>() as u64)?,
             orders: make.zeros("orders", 4 * u64::from(placement.order_rows))?,
@@ -398,22 +396,12 @@ impl NormBuffers {
 impl DataBuffers {
     /// Puts the dataset on the device, with the scaling of each of these members' folds.
     fn new(
+        gpu: &GpuDevice,
         make: &mut Allocator<'_>,
         data: TrainingData<'_>,
         folds: &[MemberId],
     ) -> Result<Self, EngineError> {
-        let features = &data.dataset.features;
-        let columns = features.columns();
-        let (source, features) = match features.values() {
-            FeatureValues::F32(values) => (
-                Source::FeaturesF32,
-                make.filled("features", &pad_rows(values, columns))?,
-            ),
-            FeatureValues::U8(values) => (
-                Source::FeaturesU8,
-                make.filled("features", &pad_rows(values, columns))?,
-            ),
-        };
+        let columns = data.dataset.features.columns();
         let mut scaling = Vec::new();
         for id in folds {
             let fold = &data.fold(*id).scaling;
@@ -421,9 +409,7 @@ impl DataBuffers {
             scaling.extend(pad_rows(&fold.factor, columns));
         }
         Ok(Self {
-            source,
-            features,
-            targets: make.filled("targets", &data.dataset.targets)?,
+            rows: gpu.rows.of(make, data.dataset)?,
             scaling: make.filled("scaling", &scaling)?,
         })
     }

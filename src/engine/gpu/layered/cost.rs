@@ -333,7 +333,7 @@ mod tests {
         let OwnBuffers::Layered(own) = own else {
             unreachable!("no shape is resident here");
         };
-        let kernels = Kernels::compile(gpu, &options, buffers.data.source);
+        let kernels = Kernels::compile(gpu, &options, buffers.data.rows.source);
         let hyperparameters: Vec<_> = setup.members.iter().map(|m| m.hyperparameters).collect();
         let rows = setup.data.dataset.rows() as u64;
         let feature_row = feature_bytes(&setup.data.dataset.features) / rows;
@@ -359,7 +359,7 @@ mod tests {
             assert_eq!(bytes.norm.sums, norm.sums.size());
             assert_eq!(bytes.norm.gradients, size(&norm.gradients));
         }
-        assert_eq!(feature_row * rows, buffers.data.features.size());
+        assert_eq!(feature_row * rows, buffers.data.rows.features.size());
         assert_eq!(model.members, buffers.members.size());
         assert_eq!(model.cursors, own.forward.size());
         assert_eq!(model.states, buffers.states.size());

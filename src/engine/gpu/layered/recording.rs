@@ -192,7 +192,7 @@ impl<'w, 'k> Recorder<'w, 'k> {
             layer: whole(&last.evaluation),
             cursors: whole(at.cursors),
             tiles: at.tiles.clone(),
-            targets: whole(&self.wave.data.targets),
+            targets: whole(&self.wave.data.rows.targets),
             orders: whole(at.rows),
             logits: whole(&last.outputs),
             partials: whole(at.partials),
@@ -350,7 +350,7 @@ impl<'w, 'k> Recorder<'w, 'k> {
             layer: whole(&last.forward),
             cursors: whole(&b.forward),
             tiles: self.tiles(),
-            targets: whole(&self.wave.data.targets),
+            targets: whole(&self.wave.data.rows.targets),
             logits: whole(&last.outputs),
             partials: whole(&b.partials),
             orders: whole(&self.wave.orders),
@@ -459,8 +459,8 @@ impl<'w, 'k> Recorder<'w, 'k> {
         match l.checked_sub(1) {
             Some(before) => Inputs::Activations(whole(&self.buffers.layers[before].outputs)),
             None => Inputs::Dataset {
-                source: data.source,
-                features: whole(&data.features),
+                source: data.rows.source,
+                features: whole(&data.rows.features),
                 orders: whole(orders),
                 scaling: whole(&data.scaling),
             },

@@ -71,14 +71,14 @@ impl Choice<'_> {
     /// workgroup's memory, or nothing does. 0: each shape has waves of its own.
     pub fn most_mixed_bytes(self) -> u64 {
         let usual = self.options.resident;
-        let room = match usual.is_direct() {
-            true => u64::MAX,
-            false => 16 * u64::from(self.arena_room(usual)),
-        };
-        match self.options.weights_in_storage {
-            true => 0,
-            false => self.most_bytes().min(room),
+        if self.options.weights_in_storage {
+            return 0;
         }
+        if usual.is_direct() {
+            return self.most_bytes();
+        }
+        self.most_bytes()
+            .min(16 * u64::from(self.arena_room(usual)))
     }
 
     /// How it trains a wave; `None` where the layered engine trains it, each shape for itself.
@@ -227,7 +227,8 @@ impl Choice<'_> {
     fn chunks(self) -> u32 {
         let cores = || std::thread::available_parallelism().map_or(1, usize::from);
         match self.gpu.kind {
-            AdapterKind::Software => u32::try_from(cores()).expect("cores are few"),
+            // Two at least: what a machine with one core computes is then what others do.
+            AdapterKind::Software => u32::try_from(cores().max(2)).expect("cores are few"),
             _ => 1,
         }
     }

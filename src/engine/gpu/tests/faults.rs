@@ -107,7 +107,7 @@ fn a_lost_device_is_replaced_and_changes_no_bit() {
                 most_members: 9,
                 ..engine.limits()
             };
-            engine.with_limits(limits)
+            engine.with_limits(limits).with_waves_beside()
         };
         let (expected, warnings) = study(&engine(options()), 0);
         assert!(warnings.is_empty(), "{name}: {warnings:?}");
