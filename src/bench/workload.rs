@@ -40,11 +40,15 @@ impl Workload<'_> {
         }
     }
 
+    /// Rows that a member sees in an epoch.
+    pub fn rows(&self, member: &Member) -> usize {
+        self.splits.folds[member.id.fold as usize].train.len()
+    }
+
     /// Operations of an epoch.
     pub fn epoch_flops(&self) -> f64 {
         let flops = |member: &Member| {
-            let rows = self.splits.folds[member.id.fold as usize].train.len();
-            rows as f64 * self.shapes[member.shape].flops_per_sample() as f64
+            self.rows(member) as f64 * self.shapes[member.shape].flops_per_sample() as f64
         };
         self.members.iter().map(flops).sum()
     }

@@ -138,10 +138,8 @@ impl Cost {
         let every = every + usize::from(every.is_multiple_of(2));
         let members: Vec<Member> = wave.members.iter().copied().step_by(every).collect();
         let mut running = study.engine.start(WaveSetup {
-            data: study.data(),
-            shapes: &wave.shapes,
             members: &members,
-            seed: study.sweep.search.seed,
+            ..study.setup(wave)
         })?;
         let begin = Instant::now();
         running.train(1, &|| begin.elapsed() >= PROBE)?;

@@ -21,7 +21,9 @@ use std::sync::mpsc::sync_channel;
 use std::time::{Duration, Instant};
 
 use crate::data::{Dataset, Splits};
-use crate::engine::{AdapterDescription, Engine, EngineError, SHAPE_VARIANT, Trace, TrainingData};
+use crate::engine::{
+    AdapterDescription, Engine, EngineError, SHAPE_VARIANT, Trace, TrainingData, WaveSetup,
+};
 use crate::plan::{self, Limits, MembersPerTrial, PlannedTrial, Wave};
 use crate::report::ReportError;
 use crate::search::{Grid, Proposal, Sampler};
@@ -170,6 +172,16 @@ impl<'s> Study<'s> {
             next_wave += waves.len() as u64;
             Some(Generation { proposals, waves })
         })
+    }
+
+    /// What an engine is given of a wave.
+    fn setup<'w>(&self, wave: &'w Wave) -> WaveSetup<'s, 'w> {
+        WaveSetup {
+            data: self.data(),
+            shapes: &wave.shapes,
+            members: &wave.members,
+            seed: self.sweep.search.seed,
+        }
     }
 
     fn planned(&self, proposal: &Proposal) -> PlannedTrial {
@@ -381,7 +393,7 @@ impl<'s> Study<'s> {
         let planner = Planner {
             study: *self,
             limits: plan.limits,
-            held: tally.held().to_vec(),
+            held: tally.held(),
             losses: &losses,
             stop: control.stop,
         };

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
+use super::tally::Held;
 use super::{Generation, Study};
-use crate::engine::{Engine, Running, WaveSetup};
+use crate::engine::{Engine, Running};
 use crate::plan::{Limits, Wave};
 use crate::search::Proposal;
 
@@ -57,8 +58,8 @@ pub struct Planner<'p, 's> {
     pub study: Study<'s>,
     /// Those of the plan, which may have been made elsewhere.
     pub limits: Limits,
-    /// Whether trials are on record from before, by number.
-    pub held: Vec<bool>,
+    /// Trials that are on record from before.
+    pub held: Held,
     /// Devices that were lost so far.
     pub losses: &'p AtomicU32,
     /// The study is to stop: nothing is started any more.
@@ -109,24 +110,16 @@ impl<'s> Planner<'_, 's> {
     }
 
     fn is_held(&self, wave: &Wave) -> bool {
-        let holds = |trial: u64| {
-            let trial = usize::try_from(trial).ok();
-            trial.is_some_and(|trial| self.held.get(trial) == Some(&true))
-        };
-        wave.members.iter().all(|member| holds(member.id.trial))
+        let mut trials = wave.members.iter().map(|member| member.id.trial);
+        trials.all(|trial| self.held.holds(trial))
     }
 
     /// Starts a wave; `None` where that fails: it is started anew when it is to be trained, and what is wrong then is
     /// said.
     fn start(&self, wave: &Wave) -> Option<Started<'s>> {
         let losses = self.losses.load(Ordering::SeqCst);
-        let setup = WaveSetup {
-            data: self.study.data(),
-            shapes: &wave.shapes,
-            members: &wave.members,
-            seed: self.study.sweep.search.seed,
-        };
-        let running = self.engine().start_beside(setup).transpose().ok()??;
+        let started = self.engine().start_beside(self.study.setup(wave))?;
+        let running = started.ok()?;
         Some(Started { running, losses })
     }
 }

@@ -6,12 +6,31 @@ use super::StudyError;
 use crate::report::{Goal, Score};
 use crate::store::{RunReader, TrialRecord, TrialState};
 
+/// Which trials are finished, by number.
+#[derive(Clone, Debug, Default)]
+pub struct Held(Vec<bool>);
+
+impl Held {
+    /// Whether this one is.
+    pub fn holds(&self, trial: u64) -> bool {
+        usize::try_from(trial).is_ok_and(|trial| self.0.get(trial) == Some(&true))
+    }
+
+    fn add(&mut self, trial: u64) {
+        let at = usize::try_from(trial).expect("trials are counted in memory");
+        if self.0.len() <= at {
+            self.0.resize(at + 1, false);
+        }
+        self.0[at] = true;
+    }
+}
+
 /// Counts over the records of a run.
 pub struct Tally {
     objective: String,
     goal: Goal,
     trials: u64,
-    held: Vec<bool>,
+    held: Held,
     states: BTreeMap<TrialState, u64>,
     best: Option<TrialRecord>,
 }
@@ -23,7 +42,7 @@ impl Tally {
             objective: objective.to_owned(),
             goal: Goal::of_metric(objective),
             trials,
-            held: Vec::new(),
+            held: Held::default(),
             states: BTreeMap::new(),
             best: None,
         };
@@ -37,12 +56,12 @@ impl Tally {
 
     /// Whether the trial is finished.
     pub fn holds(&self, trial: u64) -> bool {
-        usize::try_from(trial).is_ok_and(|trial| self.held.get(trial) == Some(&true))
+        self.held.holds(trial)
     }
 
-    /// Whether trials are finished, by number; those behind the last are not.
-    pub fn held(&self) -> &[bool] {
-        &self.held
+    /// Those that are finished so far.
+    pub fn held(&self) -> Held {
+        self.held.clone()
     }
 
     /// Counts a trial that is finished now. One that is none of the study's, or that is there
@@ -51,11 +70,7 @@ impl Tally {
         if trial.trial >= self.trials || self.holds(trial.trial) {
             return Err(trial.trial);
         }
-        let at = usize::try_from(trial.trial).expect("trials are counted in memory");
-        if self.held.len() <= at {
-            self.held.resize(at + 1, false);
-        }
-        self.held[at] = true;
+        self.held.add(trial.trial);
         *self.states.entry(trial.state).or_default() += 1;
         if self.is_better(trial) {
             self.best = Some(trial.clone());

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use rayon::prelude::*;
 
 use super::{Begin, Event, Session, StudyError};
-use crate::engine::{EngineError, MemberSnapshot, Part, Progress, Running, Trace, WaveSetup};
+use crate::engine::{EngineError, MemberSnapshot, Part, Progress, Running, Trace};
 use crate::metrics;
 use crate::plan::Wave;
 use crate::store::{Checkpoint, CheckpointHeader, MemberHistory, WaveRecord};
@@ -132,12 +132,7 @@ impl<'s> Session<'_, '_, 's> {
         let beside = started.is_some();
         let running = match started {
             Some(started) => started,
-            None => study.engine.start(WaveSetup {
-                data: study.data(),
-                shapes: &wave.shapes,
-                members: &wave.members,
-                seed: study.sweep.search.seed,
-            })?,
+            None => study.engine.start(study.setup(wave))?,
         };
         begin.is_there(running.as_ref());
         let trace = self.control.trace.clone();

@@ -29,11 +29,8 @@ pub struct Job<'s> {
 impl Job<'_> {
     /// Training rows that all members see in waves of this class, if all waves mix shapes as its largest does.
     pub fn trial_samples(&self) -> f64 {
-        let Workload {
-            splits, members, ..
-        } = &self.workload;
-        let rows = |member: &Member| splits.folds[member.id.fold as usize].train.len();
-        let samples: usize = members.iter().map(rows).sum();
+        let members = self.workload.members.iter();
+        let samples: usize = members.map(|member| self.workload.rows(member)).sum();
         self.flops * samples as f64 / self.workload.epoch_flops()
     }
 }
@@ -46,15 +43,12 @@ pub fn jobs<'s>(study: &Study<'s>, limits: Limits) -> Vec<Job<'s>> {
     };
     let scale = study.trials() as f64 / generation.proposals.len() as f64;
     let epochs = f64::from(study.sweep.train.epochs);
-    let rows = |member: &Member| study.splits.folds[member.id.fold as usize].train.len();
     let mut jobs: BTreeMap<WaveClass, Job<'s>> = BTreeMap::new();
     for Wave {
         shapes, members, ..
     } in generation.waves
     {
         let class = WaveClass::of_shapes(&shapes, members.len());
-        let steps = |member: &Member| rows(member).div_ceil(member.hyperparameters.batch_size);
-        let steps = members.iter().map(steps).max().unwrap_or(0);
         let workload = Workload {
             dataset: study.dataset,
             splits: study.splits.clone(),
@@ -62,6 +56,9 @@ pub fn jobs<'s>(study: &Study<'s>, limits: Limits) -> Vec<Job<'s>> {
             members,
             seed: study.sweep.search.seed,
         };
+        let rows = |member: &Member| workload.rows(member);
+        let steps = |member: &Member| rows(member).div_ceil(member.hyperparameters.batch_size);
+        let steps = workload.members.iter().map(steps).max().unwrap_or(0);
         let flops = scale * epochs * workload.epoch_flops();
         let steps = scale * epochs * steps as f64;
         match jobs.entry(class.clone()) {

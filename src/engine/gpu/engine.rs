@@ -4,14 +4,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Instant;
 
-use super::adapter::{AdapterKind, GpuAdapter, enumerate};
+use super::adapter::AdapterKind;
 use super::device::GpuDevice;
 use super::forms::{Form, Tuned, WaveClass};
-use super::kernels::{Checks, Kernel};
-use super::layered::{Kernels, StepCost, feature_bytes, predicted_bytes};
+use super::kernels::Checks;
+#[cfg(test)]
+use super::kernels::Kernel;
+use super::layered::{StepCost, feature_bytes, predicted_bytes};
+use super::opened::{Opened, reopened};
 use super::options::{EngineKind, Options};
 use super::resident::{Choice, Resident, ResidentForm};
-use super::shader::{ResidentKernel, ResidentVariant, Source, Tiles};
+use super::shader::{ResidentKernel, Source};
 use super::split;
 use super::timing::Timer;
 use super::wave::{GpuWave, WaveKernels};
@@ -38,29 +41,6 @@ pub struct GpuEngine {
     /// The one shape that is trained, where that was said.
     only: RwLock<Option<Shape>>,
     opened: Mutex<Opened>,
-}
-
-/// What a resident kernel was compiled for, with the shape that is written in.
-type ResidentKey = (ResidentKernel, ResidentVariant, Option<Shape>);
-
-/// A device and what was compiled for it. Waves share it; a lost one is replaced.
-#[derive(Clone, Debug)]
-struct Opened {
-    gpu: Arc<GpuDevice>,
-    /// Kernels by how features are stored and results are cut, compiled when first needed.
-    kernels: BTreeMap<(Source, Tiles), Arc<Kernels>>,
-    /// Resident kernels by what is compiled in.
-    resident: BTreeMap<ResidentKey, Arc<Kernel>>,
-}
-
-impl Opened {
-    fn new(gpu: GpuDevice) -> Self {
-        Self {
-            gpu: Arc::new(gpu),
-            kernels: BTreeMap::new(),
-            resident: BTreeMap::new(),
-        }
-    }
 }
 
 impl GpuEngine {
@@ -111,10 +91,7 @@ impl GpuEngine {
         let variant = form.variant.of_kernel(kernel);
         let text = edit(variant.render(kernel, None));
         let compiled = Kernel::from_wgsl(&gpu, self.options.checks, kernel.name(), text);
-        let mut opened = self.opened();
-        opened
-            .resident
-            .insert((kernel, variant, None), Arc::new(compiled));
+        self.opened().put(kernel, variant, compiled);
     }
 
     /// Whether kernels for waves of these shapes have the only one written in.
@@ -125,10 +102,10 @@ impl GpuEngine {
     /// Whether the resident engine trains a wave, and whether it is laid out for that.
     #[cfg(test)]
     pub fn trained_and_laid_out(&self, wave: &WaveSetup<'_, '_>) -> [bool; 2] {
-        let (gpu, options) = (self.device(), self.options_for(&class_of(wave)));
-        let form = choice(&gpu, &options).of_wave(wave, source_of(wave));
-        let laid_out = self.layout_of(&gpu, wave).is_resident(&wave.shapes[0]);
-        [form.is_some(), laid_out]
+        let gpu = self.device();
+        let (options, form) = self.form_of(&gpu, wave);
+        let layout = self.layout_in(&gpu, &options, form);
+        [form.is_some(), layout.is_resident(&wave.shapes[0])]
     }
 
     /// The same engine with other limits of a wave; results do not depend on them.
@@ -244,7 +221,7 @@ impl GpuEngine {
                 let written = self.written_in(&gpu, wave.shapes);
                 WaveKernels::Resident(self.compiled_resident(&gpu, form, written.as_ref())?)
             }
-            None => WaveKernels::Layered(self.compiled_layered(&gpu, source, &options)?),
+            None => WaveKernels::Layered(self.opened().layered(&gpu, source, &options)?),
         };
         let compile_s = begun.elapsed().as_secs_f64();
         let timer = self
@@ -256,9 +233,9 @@ impl GpuEngine {
 
     /// Bytes that a wave, whose members are trained together, will take on the adapter, dataset and lists included.
     pub fn predicted_bytes(&self, wave: &WaveSetup<'_, '_>) -> u64 {
-        let layout = self.layout_of(&self.device(), wave);
-        let options = self.options_for(&class_of(wave));
-        predicted_bytes(wave, layout, options.tiles)
+        let gpu = self.device();
+        let (options, form) = self.form_of(&gpu, wave);
+        predicted_bytes(wave, self.layout_in(&gpu, &options, form), options.tiles)
     }
 
     /// The options of waves of a class: as measured, where it was.
@@ -288,11 +265,6 @@ impl GpuEngine {
     }
 
     /// How a wave lies on the adapter: by the engine that trains it.
-    fn layout_of(&self, gpu: &GpuDevice, wave: &WaveSetup<'_, '_>) -> BufferLayout {
-        let (options, form) = self.form_of(gpu, wave);
-        self.layout_in(gpu, &options, form)
-    }
-
     fn layout_in(
         &self,
         gpu: &GpuDevice,
@@ -320,24 +292,6 @@ impl GpuEngine {
         StepCost::new(shape, members, self.layout.without_resident(), feature_row)
     }
 
-    /// The layered kernels for features that are stored like this.
-    fn compiled_layered(
-        &self,
-        gpu: &GpuDevice,
-        source: Source,
-        options: &Options,
-    ) -> Result<Arc<Kernels>, EngineError> {
-        let mut opened = self.opened();
-        let key = (source, options.tiles);
-        if let Some(compiled) = opened.kernels.get(&key) {
-            return Ok(Arc::clone(compiled));
-        }
-        let compiled = Arc::new(Kernels::compile(gpu, options, source));
-        gpu.check()?;
-        opened.kernels.insert(key, Arc::clone(&compiled));
-        Ok(compiled)
-    }
-
     /// The shape that is written into the resident kernels of a wave, where that is done.
     fn written_in(&self, gpu: &GpuDevice, shapes: &[Shape]) -> Option<Shape> {
         let only = self.only.read().unwrap_or_else(PoisonError::into_inner);
@@ -351,45 +305,14 @@ impl GpuEngine {
         form: ResidentForm,
         written: Option<&Shape>,
     ) -> Result<Resident, EngineError> {
-        let kernel = |kernel| self.resident_kernel(gpu, kernel, form.variant, written);
+        let checks = self.options.checks;
+        let mut opened = self.opened();
+        let mut kernel = |kernel| opened.resident(gpu, checks, kernel, form.variant, written);
         Ok(Resident {
             train: kernel(ResidentKernel::Train)?,
             evaluate: kernel(ResidentKernel::Evaluate)?,
             form,
         })
-    }
-
-    fn resident_kernel(
-        &self,
-        gpu: &GpuDevice,
-        kernel: ResidentKernel,
-        variant: ResidentVariant,
-        written: Option<&Shape>,
-    ) -> Result<Arc<Kernel>, EngineError> {
-        let variant = variant.of_kernel(kernel);
-        let mut opened = self.opened();
-        let does = |(of, compiled, shape): &ResidentKey| {
-            let alike = ResidentVariant {
-                needs: variant.needs,
-                ..*compiled
-            };
-            let same = *of == kernel && shape.as_ref() == written && alike == variant;
-            // A GPU is slower with code that it has no use for, a software adapter takes seconds to compile.
-            let serves = match gpu.kind {
-                AdapterKind::Software => compiled.needs.hold(variant.needs),
-                _ => compiled.needs == variant.needs,
-            };
-            same && serves
-        };
-        if let Some((_, compiled)) = opened.resident.iter().find(|(key, _)| does(key)) {
-            return Ok(Arc::clone(compiled));
-        }
-        let compiled = Kernel::resident(gpu, self.options.checks, kernel, variant, written);
-        let compiled = Arc::new(compiled);
-        gpu.check()?;
-        let key = (kernel, variant, written.cloned());
-        opened.resident.insert(key, Arc::clone(&compiled));
-        Ok(compiled)
     }
 
     /// The adapter, with the engine that trains most of these shapes and, for each, which does and how.
@@ -553,30 +476,6 @@ fn source_of(wave: &WaveSetup<'_, '_>) -> Source {
         FeatureValues::F32(_) => Source::FeaturesF32,
         FeatureValues::U8(_) => Source::FeaturesU8,
     }
-}
-
-/// A new device: on the same adapter if it is still there, else on the first that can be used and
-/// computes on the same kind of thing.
-fn reopened(lost: &GpuDevice) -> Result<GpuDevice, EngineError> {
-    let known = |a: &GpuAdapter| (a.backend().to_owned(), a.name().to_owned(), a.pci_id());
-    let (was, kind) = (known(&lost.adapter), lost.kind);
-    let mut usable: Vec<GpuAdapter> = enumerate()
-        .into_iter()
-        .filter(|a| a.refusal().is_none())
-        .filter(|a| (a.kind() == AdapterKind::Software) == (kind == AdapterKind::Software))
-        .collect();
-    usable.sort_by_key(|a| known(a) != was);
-    let mut error = lost.check().err();
-    for adapter in usable {
-        match adapter.open() {
-            Ok(gpu) => return Ok(gpu),
-            Err(reason) => error = Some(reason),
-        }
-    }
-    Err(error.unwrap_or_else(|| EngineError::DeviceLost {
-        adapter: lost.description.name.clone(),
-        reason: "no other adapter is here".to_owned(),
-    }))
 }
 
 fn choice<'a>(gpu: &'a GpuDevice, options: &'a Options) -> Choice<'a> {

@@ -11,6 +11,7 @@ mod forms;
 mod kernels;
 mod layered;
 mod layout;
+mod opened;
 mod options;
 mod peak;
 mod quiet;
