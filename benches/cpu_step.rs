@@ -45,6 +45,8 @@ fn step(c: &mut Criterion) {
         (digits(), sgd(), 32, 0.0),
         (Shape::new(784, &[128], 10), adam(), 32, 0.0),
         (deep(), adam(), 32, 0.0),
+        (Shape::new(784, &[512, 512], 10), adam(), 32, 0.0),
+        (Shape::new(784, &[512, 512], 10), adam(), 256, 0.0),
         (digits(), adam(), 32, 0.25),
         (digits().with_batch_norm(true), adam(), 32, 0.0),
         (deep().with_batch_norm(true), adam(), 32, 0.25),

@@ -25,7 +25,7 @@ pub fn batch_norm_backward<T: Real>(
     let share = T::ONE / T::from_f64((dy.len() / outputs) as f64);
     let (dgamma, dbeta) = gradients[layer.gamma.start..layer.beta.end].split_at_mut(outputs);
     let gamma = &parameters[layer.gamma.clone()];
-    let (inverse, normalized) = (&batch.inverse_deviation, &batch.normalized[..dy.len()]);
+    let (inverse, normalized) = (&batch.inverse_deviation[..], &batch.normalized[..dy.len()]);
     dispatch(
         arch,
         #[inline(always)]

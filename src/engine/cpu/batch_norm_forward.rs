@@ -2,6 +2,7 @@
 
 use pulp::Arch;
 
+use super::aligned::{Aligned, zeros};
 use super::real::Real;
 use super::simd::dispatch;
 use crate::train::{BATCH_NORM_EPSILON, BATCH_NORM_MOMENTUM, BATCH_NORM_ROWS};
@@ -11,27 +12,27 @@ pub struct BatchNorm<T> {
     /// Rows of the batch.
     rows: usize,
     /// Mean of each unit, `[outputs]`.
-    mean: Vec<T>,
+    mean: Aligned<T>,
     /// Squared deviations from the mean, summed over the rows, `[outputs]`.
-    squares: Vec<T>,
+    squares: Aligned<T>,
     /// `1 / sqrt(variance + epsilon)`, `[outputs]`.
-    pub inverse_deviation: Vec<T>,
+    pub inverse_deviation: Aligned<T>,
     /// `(z - mean) * inverse_deviation`, `[rows][outputs]`.
-    pub normalized: Vec<T>,
+    pub normalized: Aligned<T>,
     /// Mean and squares of one block of rows.
-    block: [Vec<T>; 2],
+    block: [Aligned<T>; 2],
 }
 
 impl<T: Real> BatchNorm<T> {
     /// Room for batches of up to `rows` rows of `outputs` units; for 0 units it takes none.
     pub fn new(rows: usize, outputs: usize) -> Self {
-        let column = || vec![T::ZERO; outputs];
+        let column = || zeros(outputs);
         Self {
             rows: 0,
             mean: column(),
             squares: column(),
             inverse_deviation: column(),
-            normalized: vec![T::ZERO; rows * outputs],
+            normalized: zeros(rows * outputs),
             block: [column(), column()],
         }
     }
@@ -62,7 +63,7 @@ impl<T: Real> BatchNorm<T> {
         batch.measure(arch, z);
         let share = T::ONE / T::from_f64(batch.rows as f64);
         let variance = batch.squares.iter().map(|&squares| squares * share);
-        (batch.mean.clone(), variance.collect())
+        (batch.mean.to_vec(), variance.collect())
     }
 
     /// Mean and squares of `z`, `[rows][outputs]`: two passes over each block of
@@ -100,7 +101,7 @@ impl<T: Real> BatchNorm<T> {
             *sum = *sum * share;
         }
         for row in z.chunks_exact(outputs) {
-            for ((sum, &mean), &z) in squares.iter_mut().zip(&*mean).zip(row) {
+            for ((sum, &mean), &z) in squares.iter_mut().zip(mean.iter()).zip(row) {
                 *sum += (z - mean).square();
             }
         }
@@ -116,8 +117,8 @@ impl<T: Real> BatchNorm<T> {
         self.rows += rows;
         let share = T::from_f64(new / (before + new));
         let weight = T::from_f64(before * new / (before + new));
-        let so_far = self.mean.iter_mut().zip(&mut self.squares);
-        let block = self.block[0].iter().zip(&self.block[1]);
+        let so_far = self.mean.iter_mut().zip(self.squares.iter_mut());
+        let block = self.block[0].iter().zip(self.block[1].iter());
         for ((mean, squares), (&block_mean, &block_squares)) in so_far.zip(block) {
             let delta = block_mean - *mean;
             *mean += delta * share;
@@ -157,7 +158,7 @@ pub fn batch_norm_forward<T: Real>(arch: Arch, z: &mut [T], gamma: &[T], batch: 
     batch.measure(arch, z);
     let share = T::ONE / T::from_f64(batch.rows as f64);
     invert(&mut batch.inverse_deviation, &batch.squares, share);
-    let (mean, inverse) = (&batch.mean, &batch.inverse_deviation);
+    let (mean, inverse) = (&batch.mean[..], &batch.inverse_deviation[..]);
     let normalized = &mut batch.normalized[..z.len()];
     dispatch(
         arch,
@@ -186,7 +187,7 @@ pub fn batch_norm_evaluate<T: Real>(
 ) {
     let (means, variances) = running.split_at(gamma.len());
     invert(&mut scratch.inverse_deviation, variances, T::ONE);
-    let inverse = &scratch.inverse_deviation;
+    let inverse = &scratch.inverse_deviation[..];
     dispatch(
         arch,
         #[inline(always)]

@@ -2,6 +2,7 @@
 
 use pulp::Arch;
 
+use super::aligned::{Aligned, zeros};
 use super::matrix::Matrix;
 use super::real::Real;
 use super::simd::{Shared, Workers};
@@ -17,7 +18,7 @@ pub fn dense_backward_input<T: Real>(
     parameters: &[T],
     layer: &DenseLayer,
 ) {
-    let packed = &mut Vec::new();
+    let packed = &mut zeros(0);
     let alone = Workers::one(arch);
     dense_backward_input_then(alone, dx, dz, parameters, layer, packed, ());
 }
@@ -30,7 +31,7 @@ pub fn dense_backward_input_then<T: Real>(
     dz: &[T],
     parameters: &[T],
     layer: &DenseLayer,
-    packed: &mut Vec<T>,
+    packed: &mut Aligned<T>,
     finish: impl Shared<T>,
 ) {
     let dz = Matrix::new(dz, dz.len() / layer.outputs, layer.outputs);

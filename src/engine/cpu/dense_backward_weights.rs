@@ -2,6 +2,7 @@
 
 use pulp::Arch;
 
+use super::aligned::{Aligned, zeros};
 use super::matrix::Matrix;
 use super::real::Real;
 use super::simd::{Finish, Lanes, Shared, Workers};
@@ -18,17 +19,19 @@ pub fn dense_backward_weights<T: Real>(
     dz: &[T],
     layer: &DenseLayer,
 ) {
-    dense_backward_weights_then(Workers::one(arch), gradients, x, dz, layer, ());
+    let packed = &mut zeros(0);
+    dense_backward_weights_then(Workers::one(arch), gradients, x, dz, layer, packed, ());
 }
 
 /// [`dense_backward_weights`], each block of rows of `dW` handed to `finish` with the number of its
-/// first row. The biases' gradients are there before.
+/// first row. The biases' gradients are there before. `packed` is room for `dz` in another layout.
 pub fn dense_backward_weights_then<T: Real>(
     workers: Workers,
     gradients: &mut [T],
     x: &[T],
     dz: &[T],
     layer: &DenseLayer,
+    packed: &mut Aligned<T>,
     finish: impl Shared<T>,
 ) {
     if !layer.bias.is_empty() {
@@ -42,7 +45,6 @@ pub fn dense_backward_weights_then<T: Real>(
     let x = Matrix::new(x, rows, layer.inputs);
     let dz = Matrix::new(dz, rows, layer.outputs);
     let gradients = &mut gradients[layer.weights.clone()];
-    let packed = &mut Vec::new();
     T::product_then(workers, gradients, x.transposed(), dz, &[], packed, finish);
 }
 

@@ -1,5 +1,6 @@
 //! Forward pass of a dense layer.
 
+use super::aligned::Aligned;
 use super::matrix::Matrix;
 use super::real::Real;
 use super::simd::{Shared, Workers};
@@ -7,15 +8,18 @@ use crate::train::DenseLayer;
 
 /// `z = x W`, overwritten, of a layer that batch norm follows; its beta is added by the activation's pass.
 ///
-/// `x` is `[rows][inputs]`, `parameters` the member's arena, `z` `[rows][outputs]`.
+/// `x` is `[rows][inputs]`, `parameters` the member's arena, `z` `[rows][outputs]`; `packed` is room for weights in
+/// another layout.
 pub fn dense_forward<T: Real>(
     workers: Workers,
     z: &mut [T],
     x: &[T],
     parameters: &[T],
     layer: &DenseLayer,
+    packed: &mut Aligned<T>,
 ) {
-    product(workers, z, x, parameters, layer, &[], ());
+    let (x, weights) = sides(z, x, parameters, layer);
+    T::product_then(workers, z, x, weights, &[], packed, ());
 }
 
 /// `z = x W + b`, each block of rows handed to `finish`.
@@ -25,23 +29,22 @@ pub fn dense_bias_forward<T: Real>(
     x: &[T],
     parameters: &[T],
     layer: &DenseLayer,
+    packed: &mut Aligned<T>,
     finish: impl Shared<T>,
 ) {
     let bias = &parameters[layer.bias.clone()];
-    product(workers, z, x, parameters, layer, bias, finish);
+    let (x, weights) = sides(z, x, parameters, layer);
+    T::product_then(workers, z, x, weights, bias, packed, finish);
 }
 
-fn product<T: Real>(
-    workers: Workers,
-    z: &mut [T],
-    x: &[T],
-    parameters: &[T],
+/// Both sides of the product that is as large as `z`.
+fn sides<'s, T: Real>(
+    z: &[T],
+    x: &'s [T],
+    parameters: &'s [T],
     layer: &DenseLayer,
-    bias: &[T],
-    finish: impl Shared<T>,
-) {
+) -> (Matrix<'s, T>, Matrix<'s, T>) {
     let x = Matrix::new(x, z.len() / layer.outputs, layer.inputs);
     let weights = &parameters[layer.weights.clone()];
-    let weights = Matrix::new(weights, layer.inputs, layer.outputs);
-    T::product_then(workers, z, x, weights, bias, &mut Vec::new(), finish);
+    (x, Matrix::new(weights, layer.inputs, layer.outputs))
 }

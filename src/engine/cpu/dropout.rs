@@ -2,6 +2,7 @@
 
 use pulp::Arch;
 
+use super::aligned::{Aligned, zeros};
 use super::real::Real;
 use super::simd::{Lanes, dispatch};
 use crate::train::{dropout_threshold, philox4x32};
@@ -65,17 +66,17 @@ impl<T: Real> Dropout<T> {
 /// What a step's forward pass through the dropout of one hidden layer leaves for its backward pass.
 pub struct Dropped<T> {
     /// The units' values before dropout, `[rows][outputs]`.
-    pub values: Vec<T>,
+    pub values: Aligned<T>,
     /// What each was multiplied by, `[rows][outputs]`.
-    pub factors: Vec<T>,
+    pub factors: Aligned<T>,
 }
 
 impl<T: Real> Dropped<T> {
     /// Room that grows when it is first used: most members have no dropout.
     pub fn new() -> Self {
         Self {
-            values: Vec::new(),
-            factors: Vec::new(),
+            values: zeros(0),
+            factors: zeros(0),
         }
     }
 }
@@ -171,7 +172,7 @@ mod tests {
         let dropout = Dropout::new(0.5, [1, 2], 0).unwrap();
         let (mut h, mut dropped) = (vec![2.0_f64; 40], Dropped::new());
         dropout_forward(Arch::new(), &mut h, 10, 0, dropout, &mut dropped);
-        assert_eq!(dropped.values, [2.0; 40]);
+        assert_eq!(*dropped.values, [2.0; 40]);
         let mut dh = vec![3.0; 40];
         dropout_backward(OneByOne, &mut dh, &dropped.factors);
         assert!(h.contains(&0.0) && h.contains(&4.0));

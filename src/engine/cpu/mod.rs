@@ -7,6 +7,7 @@
 //! wherever it is.
 
 pub(super) mod activation;
+mod aligned;
 pub(super) mod batch_norm_backward;
 pub(super) mod batch_norm_forward;
 mod behind;
@@ -18,6 +19,7 @@ pub(super) mod dropout;
 mod gather;
 mod matrix;
 mod network;
+mod panel_product;
 mod product;
 mod real;
 mod simd;
@@ -39,6 +41,7 @@ use super::{AdapterDescription, Engine, EngineError, Running, WaveSetup, cohorts
 use crate::plan::Limits;
 use crate::train::Shape;
 
+pub use aligned::{Aligned, aligned, zeros};
 pub use dropout::Dropout;
 pub use gather::ScaledFeatures;
 pub(super) use matrix::{Matrix, gemm_product};

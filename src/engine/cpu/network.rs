@@ -5,6 +5,7 @@ use std::ops::Range;
 use pulp::Arch;
 
 use super::activation::{ActivationBackward, bias_activation};
+use super::aligned::{Aligned, aligned, zeros};
 use super::batch_norm_backward::batch_norm_backward;
 use super::batch_norm_forward::{BatchNorm, batch_norm_evaluate, batch_norm_forward};
 use super::behind::{InputGradient, Updating};
@@ -13,6 +14,7 @@ use super::dense_backward_weights::{dense_backward_weights, dense_backward_weigh
 use super::dense_forward::{dense_bias_forward, dense_forward};
 use super::dropout::{Dropout, Dropped, dropout_forward};
 use super::gather::ScaledFeatures;
+use super::panel_product::PANEL;
 use super::real::Real;
 use super::simd::Workers;
 use super::softmax_cross_entropy::{cross_entropy, softmax_cross_entropy_to};
@@ -27,9 +29,9 @@ const EVALUATION_ROWS: usize = 128;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Network<T> {
     /// Weights, biases, and batch norm's gamma and beta, in the layout of [`Shape::layers`].
-    pub parameters: Vec<T>,
+    pub parameters: Aligned<T>,
     /// The optimizer's moments, each as long as the parameters.
-    pub moments: Vec<Vec<T>>,
+    pub moments: Vec<Aligned<T>>,
     /// Batch norm's running statistics, in the layout of [`DenseLayer::running`].
     pub running: Vec<T>,
     /// Updates made.
@@ -41,8 +43,8 @@ impl<T: Real> Network<T> {
     pub fn new(parameters: &[f32], running: &[f32], moments: usize) -> Self {
         let exact = |values: &[f32]| values.iter().map(|&v| T::from_f32(v)).collect();
         Self {
-            parameters: exact(parameters),
-            moments: vec![vec![T::ZERO; parameters.len()]; moments],
+            parameters: aligned(parameters.iter().map(|&v| T::from_f32(v))),
+            moments: vec![zeros(parameters.len()); moments],
             running: exact(running),
             steps: 0,
         }
@@ -50,8 +52,10 @@ impl<T: Real> Network<T> {
 
     /// All parameters and running statistics are finite.
     pub fn is_finite(&self) -> bool {
-        let mut values = self.parameters.iter().chain(&self.running);
-        values.all(|value| value.is_finite())
+        // Without a way out in the middle of some, which would be one number at a time.
+        let all = |some: &[T]| some.iter().fold(true, |all, value| all & value.is_finite());
+        let finite = |values: &[T]| values.chunks(256).all(all);
+        finite(&self.parameters) && finite(&self.running)
     }
 }
 
@@ -111,17 +115,17 @@ pub struct Workspace<T> {
     workers: Workers,
     layers: Vec<DenseLayer>,
     /// The batch, then each layer's output; the last is the logits.
-    activations: Vec<Vec<T>>,
+    activations: Vec<Aligned<T>>,
     /// Of each layer; without room where no batch norm follows.
     norms: Vec<BatchNorm<T>>,
     /// Of each layer; without room until a step has dropout.
     dropped: Vec<Dropped<T>>,
     /// Gradient of one layer's output, and of its input.
-    dy: Vec<T>,
-    dx: Vec<T>,
-    gradients: Vec<T>,
-    /// A layer's weights in the layout that the gradient of its input is computed with.
-    packed: Vec<T>,
+    dy: Aligned<T>,
+    dx: Aligned<T>,
+    gradients: Aligned<T>,
+    /// The right side of a product in another layout.
+    packed: Aligned<T>,
     targets: Vec<u32>,
 }
 
@@ -134,7 +138,7 @@ impl<T: Real> Workspace<T> {
         let dropped = layers.iter().map(|_| Dropped::new()).collect();
         let rows = rows.max(EVALUATION_ROWS);
         let widest = shape.widths()[1..].iter().max().copied().unwrap_or(0);
-        let buffer = |width: usize| vec![T::ZERO; rows * width];
+        let buffer = |width: usize| zeros(rows * width);
         Self {
             workers: Workers::one(Arch::new()),
             layers,
@@ -143,8 +147,8 @@ impl<T: Real> Workspace<T> {
             dropped,
             dy: buffer(widest),
             dx: buffer(widest),
-            gradients: vec![T::ZERO; shape.parameters()],
-            packed: Vec::new(),
+            gradients: zeros(shape.parameters()),
+            packed: zeros(0),
             targets: Vec::with_capacity(rows),
         }
     }
@@ -175,8 +179,9 @@ impl<T: Real> Workspace<T> {
         let kept = columns(2 * hidden + shape.running() / 2, rows);
         passes
             .saturating_add(kept)
-            // Gradients, and at most as much for weights in another layout.
+            // Gradients, and at most as much for weights in another layout, or for gradients of the batch.
             .saturating_add(2 * shape.parameters() as u64)
+            .saturating_add(columns(PANEL, rows))
             .saturating_mul(size_of::<T>() as u64)
     }
 
@@ -231,14 +236,15 @@ impl<T: Real> Workspace<T> {
         activation: Activation,
         pass: Pass<'_, T>,
     ) {
-        let (arch, layer) = (self.workers.arch, &self.layers[l]);
+        let (workers, layer) = (self.workers, &self.layers[l]);
+        let (arch, packed) = (workers.arch, &mut self.packed);
         let (before, after) = self.activations.split_at_mut(l + 1);
         let x = &before[l][..rows * layer.inputs];
         let z = &mut after[0][..rows * layer.outputs];
         if !layer.batch_norm() {
-            return dense_bias_forward(self.workers, z, x, parameters, layer, activation);
+            return dense_bias_forward(workers, z, x, parameters, layer, packed, activation);
         }
-        dense_forward(self.workers, z, x, parameters, layer);
+        dense_forward(workers, z, x, parameters, layer, packed);
         let (gamma, norm) = (&parameters[layer.gamma.clone()], &mut self.norms[l]);
         match pass {
             Pass::Training(_) => batch_norm_forward(arch, z, gamma, norm),
@@ -320,7 +326,7 @@ impl<T: Real> Workspace<T> {
         let Some(weights) = target.updating(layer.weights.clone(), layer.outputs) else {
             return dense_backward_weights(workers.arch, gradients, x, dy, layer);
         };
-        dense_backward_weights_then(workers, gradients, x, dy, layer, weights);
+        dense_backward_weights_then(workers, gradients, x, dy, layer, &mut self.packed, weights);
         if let Some(behind_weights) = target.updating(behind.clone(), layer.outputs) {
             T::pass(workers.arch, &mut gradients[behind], behind_weights);
         }

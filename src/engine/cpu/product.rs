@@ -1,6 +1,8 @@
 //! Products in f32, each by what is fastest for their shapes.
 
-use super::matrix::{Matrix, gemm_product, transpose};
+use super::aligned::Aligned;
+use super::matrix::{Matrix, transpose};
+use super::panel_product::panel_product;
 use super::real::{Real, add_to_rows};
 use super::simd::{Shared, Workers};
 use super::tile_product::{self, TileProduct};
@@ -15,7 +17,7 @@ pub fn fastest_product(
     a: Matrix<'_, f32>,
     b: Matrix<'_, f32>,
     bias: &[f32],
-    packed: &mut Vec<f32>,
+    packed: &mut Aligned<f32>,
     finish: impl Shared<f32>,
 ) {
     let arch = workers.arch;
@@ -25,8 +27,7 @@ pub fn fastest_product(
         return f32::pass(arch, out, finish);
     }
     if !tile_product::suits(&b) {
-        gemm_product(out, a, b);
-        add_to_rows(out, bias);
+        panel_product(workers, out, a, b, bias, packed);
         return f32::pass(arch, out, finish);
     }
     let b = if b.column_stride() == 1 {
@@ -62,7 +63,7 @@ fn exchanged_product(
     out: &mut [f32],
     a: Matrix<'_, f32>,
     b: Matrix<'_, f32>,
-    packed: &mut Vec<f32>,
+    packed: &mut Aligned<f32>,
 ) {
     let (arch, depth) = (workers.arch, a.columns());
     let (right, result) = room(packed, a.values().len() + out.len()).split_at_mut(a.values().len());
@@ -79,7 +80,7 @@ fn exchanged_product(
 }
 
 /// So many values of scratch, which grows when that is first needed.
-fn room(scratch: &mut Vec<f32>, values: usize) -> &mut [f32] {
+fn room(scratch: &mut Aligned<f32>, values: usize) -> &mut [f32] {
     scratch.resize(scratch.len().max(values), 0.0);
     &mut scratch[..values]
 }

@@ -5,6 +5,7 @@ use std::ops::{Add, AddAssign, Div, Mul, Neg, Sub, SubAssign};
 
 use pulp::{Arch, Simd, WithSimd};
 
+use super::aligned::{Aligned, zeros};
 use super::matrix::{Matrix, gemm_product};
 use super::product::fastest_product;
 use super::simd::{Finish, OneByOne, Shared, Workers};
@@ -86,7 +87,7 @@ pub trait Real:
         a: Matrix<'_, Self>,
         b: Matrix<'_, Self>,
         bias: &[Self],
-        packed: &mut Vec<Self>,
+        packed: &mut Aligned<Self>,
         mut finish: impl Shared<Self>,
     ) {
         let _ = packed;
@@ -231,7 +232,7 @@ impl Real for f32 {
     }
     fn product(arch: Arch, out: &mut [Self], a: Matrix<'_, Self>, b: Matrix<'_, Self>) {
         let alone = Workers::one(arch);
-        Self::product_then(alone, out, a, b, &[], &mut Vec::new(), ());
+        Self::product_then(alone, out, a, b, &[], &mut zeros(0), ());
     }
     fn product_then(
         workers: Workers,
@@ -239,7 +240,7 @@ impl Real for f32 {
         a: Matrix<'_, Self>,
         b: Matrix<'_, Self>,
         bias: &[Self],
-        packed: &mut Vec<Self>,
+        packed: &mut Aligned<Self>,
         finish: impl Shared<Self>,
     ) {
         fastest_product(workers, out, a, b, bias, packed, finish);

@@ -46,7 +46,7 @@ impl<F: Shared<f32>> TileProduct<'_, F> {
     pub fn compute(self, workers: Workers) {
         let rows = self.a.rows();
         let operations = rows.saturating_mul(self.b.rows() * self.b.columns());
-        let threads = workers.threads.min(operations / LEAST_SHARE).min(rows);
+        let threads = workers.for_product(rows, operations);
         if threads < 2 {
             return workers.arch.dispatch(self);
         }
@@ -78,10 +78,6 @@ impl<F: Shared<f32>> TileProduct<'_, F> {
         (first, second)
     }
 }
-
-/// Products and additions that are worth a thread: 70 us at the least. With a tenth of it, wide
-/// networks on two threads were slower than on one, for the time it takes to wake a thread.
-const LEAST_SHARE: usize = 1 << 23;
 
 impl<F: Finish<f32>> WithSimd for TileProduct<'_, F> {
     type Output = ();
@@ -115,6 +111,7 @@ impl<F: Finish<f32>> WithSimd for TileProduct<'_, F> {
             // A function of its own: all products share it, whatever they do behind it.
             simd.vectorize(Block {
                 out: values.as_mut_ptr(),
+                out_stride: columns,
                 a: a.values().as_ptr().wrapping_add(row * a.row_stride()),
                 b: b.values().as_ptr(),
                 bias: (!bias.is_empty()).then_some(bias.as_ptr()),
@@ -133,19 +130,23 @@ impl<F: Finish<f32>> WithSimd for TileProduct<'_, F> {
 /// Values of a block.
 const BLOCK: usize = 4096;
 
-/// Neighbouring rows of the result.
+/// Neighbouring rows of the result, all columns or neighbouring ones.
+///
+/// Whoever makes one keeps all rows, columns and depths of the three matrices inside their slices.
 #[derive(Clone, Copy)]
-struct Block {
-    out: *mut f32,
-    a: *const f32,
-    b: *const f32,
-    bias: Option<*const f32>,
-    row_stride: usize,
-    depth_stride: usize,
-    columns: usize,
-    b_stride: usize,
-    depth: usize,
-    rows: usize,
+pub(super) struct Block {
+    pub out: *mut f32,
+    pub out_stride: usize,
+    pub a: *const f32,
+    pub b: *const f32,
+    /// A value a column.
+    pub bias: Option<*const f32>,
+    pub row_stride: usize,
+    pub depth_stride: usize,
+    pub columns: usize,
+    pub b_stride: usize,
+    pub depth: usize,
+    pub rows: usize,
 }
 
 /// Calls the tile of so many rows, which are constants to the compiler.
@@ -153,9 +154,8 @@ macro_rules! tile {
     ($panel:ident, $simd:ident, $mask:ident, $vectors:literal: $($rows:literal)*) => {
         match ($panel.rows, $mask) {
             $(
-                // SAFETY: the asserts in `TileProduct` and in `Matrix` keep all rows, columns
-                // and depths of the three matrices inside their slices; a panel starts at a column
-                // that exists, and its mask covers what lies beyond the last one.
+                // SAFETY: see `Block`; a panel starts at a column that exists, and its mask covers
+                // what lies beyond the last one.
                 ($rows, None) => unsafe { $panel.tile::<S, $rows, $vectors, false>($simd, None) },
                 ($rows, mask) => unsafe { $panel.tile::<S, $rows, $vectors, true>($simd, mask) },
             )*
@@ -179,7 +179,7 @@ impl WithSimd for Block {
         for tile in 0..count {
             let rows = least + usize::from(tile < longer);
             let tiles = Self {
-                out: self.out.wrapping_add(row * self.columns),
+                out: self.out.wrapping_add(row * self.out_stride),
                 a: self.a.wrapping_add(row * self.row_stride),
                 rows,
                 ..self
@@ -269,7 +269,7 @@ impl Block {
             b = b.wrapping_add(self.b_stride);
         }
         for (r, sums) in sums.iter().enumerate() {
-            let out = self.out.wrapping_add(r * self.columns);
+            let out = self.out.wrapping_add(r * self.out_stride);
             for (vector, &sum) in sums.iter().enumerate() {
                 let at = out.wrapping_add(vector * lanes);
                 match masked(vector) {

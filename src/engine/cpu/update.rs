@@ -17,7 +17,7 @@ pub fn update<T: Real>(
     arch: Arch,
     parameters: &mut [T],
     gradients: &[T],
-    moments: &mut [Vec<T>],
+    moments: &mut [impl AsMut<[T]>],
     optimizer: &Optimizer,
     learning_rate: f64,
     step: u64,
@@ -42,11 +42,11 @@ pub type Moments<'p, T> = [&'p mut [T]; 2];
 ///
 /// # Panics
 /// When there are more than any optimizer keeps.
-pub fn moments_of<T>(moments: &mut [Vec<T>], part: Range<usize>) -> Moments<'_, T> {
+pub fn moments_of<T>(moments: &mut [impl AsMut<[T]>], part: Range<usize>) -> Moments<'_, T> {
     match moments {
         [] => [&mut [], &mut []],
-        [a] => [&mut a[part], &mut []],
-        [a, b] => [&mut a[part.clone()], &mut b[part]],
+        [a] => [&mut a.as_mut()[part], &mut []],
+        [a, b] => [&mut a.as_mut()[part.clone()], &mut b.as_mut()[part]],
         more => unreachable!("no optimizer keeps {} moments", more.len()),
     }
 }

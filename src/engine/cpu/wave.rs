@@ -6,6 +6,7 @@ use std::sync::{Mutex, MutexGuard, TryLockError};
 use rayon::ThreadPool;
 use rayon::prelude::*;
 
+use super::aligned::aligned;
 use super::gather::ScaledFeatures;
 use super::network::{Batch, Network, Workspace};
 use super::real::Real;
@@ -185,11 +186,11 @@ impl<T: Real> Slot<T> {
     }
 
     fn snapshot(&self) -> MemberSnapshot {
-        let rounded = |values: &Vec<T>| values.iter().map(|v| v.to_f32()).collect();
+        let rounded = |values: &[T]| values.iter().map(|v| v.to_f32()).collect();
         MemberSnapshot {
             id: self.member.id,
             parameters: rounded(&self.network.parameters),
-            moments: self.network.moments.iter().map(rounded).collect(),
+            moments: self.network.moments.iter().map(|m| rounded(m)).collect(),
             running: rounded(&self.network.running),
             steps: self.network.steps,
             samples: self.samples,
@@ -202,13 +203,14 @@ impl<T: Real> Slot<T> {
     }
 
     fn restored(member: Member, snapshot: &MemberSnapshot) -> Self {
-        let exact = |values: &Vec<f32>| values.iter().map(|&v| T::from_f32(v)).collect();
+        let exact = |values: &Vec<f32>| aligned(values.iter().map(|&v| T::from_f32(v)));
+        let running = snapshot.running.iter();
         Self {
             member,
             network: Network {
                 parameters: exact(&snapshot.parameters),
                 moments: snapshot.moments.iter().map(exact).collect(),
-                running: exact(&snapshot.running),
+                running: running.map(|&v| T::from_f32(v)).collect(),
                 steps: snapshot.steps,
             },
             samples: snapshot.samples,

@@ -163,8 +163,8 @@ fn threads_do_not_change_a_bit() {
 fn threads_that_share_the_products_of_a_few_members_do_not_change_a_bit() {
     for batch_norm in [false, true] {
         let iris = Iris {
-            // Its right side is just small enough for the shared product.
-            shapes: vec![Shape::new(4, &[504, 520], 3).with_batch_norm(batch_norm)],
+            // Right sides that are read where they lie, and one that is packed.
+            shapes: vec![Shape::new(4, &[504, 520, 530], 3).with_batch_norm(batch_norm)],
             ..iris()
         };
         // One of each optimizer.

@@ -6,6 +6,7 @@ use super::{
     Final, HIDDEN, Layers, SMOOTH, Settings, assert_close, check_finite_differences, features,
     golden, optimizer, shape_of, unscaled,
 };
+use crate::engine::cpu::aligned::{aligned, zeros};
 use crate::engine::cpu::dropout::Dropout;
 use crate::engine::cpu::network::{Batch, Network, Workspace};
 use crate::engine::cpu::real::Real;
@@ -50,8 +51,8 @@ fn network<T: Real>(shape: &Shape, layers: &Layers, moments: usize) -> Network<T
     let parameters: Vec<T> = layers.flat().into_iter().map(T::from_f64).collect();
     let running = initial_running(shape);
     Network {
-        moments: vec![vec![T::ZERO; parameters.len()]; moments],
-        parameters,
+        moments: vec![zeros(parameters.len()); moments],
+        parameters: aligned(parameters),
         running: running.into_iter().map(T::from_f32).collect(),
         steps: 0,
     }

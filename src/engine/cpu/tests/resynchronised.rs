@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 
 use super::{features, unscaled};
+use crate::engine::cpu::aligned::aligned;
 use crate::engine::cpu::dropout::Dropout;
 use crate::engine::cpu::network::{Batch, Network, Workspace};
 use crate::engine::cpu::update::update;
@@ -115,15 +116,15 @@ proptest! {
             let batch_32 = Batch { features: &single, targets: &targets, rows };
             if STEPS.contains(&step) {
                 let mut f32s = Network::<f32> {
-                    parameters: rounded(&oracle.parameters),
-                    moments: oracle.moments.iter().map(|m| rounded(m)).collect(),
+                    parameters: aligned(rounded(&oracle.parameters)),
+                    moments: oracle.moments.iter().map(|m| aligned(rounded(m))).collect(),
                     running: rounded(&oracle.running),
                     steps: oracle.steps,
                 };
                 // The oracle goes on from the same rounded state.
-                oracle.parameters = widened(&f32s.parameters);
+                oracle.parameters = aligned(widened(&f32s.parameters));
                 oracle.running = widened(&f32s.running);
-                oracle.moments = f32s.moments.iter().map(|m| widened(m)).collect();
+                oracle.moments = f32s.moments.iter().map(|m| aligned(widened(m))).collect();
                 let mut next = oracle.clone();
                 let single_step = f32s.steps + 1;
                 let dropout = Dropout::new(hyperparameters.dropout, key, step);

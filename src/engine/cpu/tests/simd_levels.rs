@@ -76,6 +76,12 @@ fn bits_do_not_depend_on_the_width_of_vectors() {
         (Activation::Tanh, rmsprop),
         (Activation::Sigmoid, adam),
     ];
+    let of_shape = |shape: &Shape, hyperparameters: &Hyperparameters| {
+        let of_level = |&arch: &Arch| trained(arch, shape, hyperparameters);
+        let bits: Vec<_> = levels().iter().map(of_level).collect();
+        let same = bits.windows(2).all(|pair| pair[0] == pair[1]);
+        assert!(same, "{shape}, {hyperparameters:?}: levels differ");
+    };
     for classes in [2, 7, 8, 10, 16, 17, 24, 33, 100] {
         for (activation, optimizer) in activations {
             let hyperparameters = Hyperparameters {
@@ -87,11 +93,17 @@ fn bits_do_not_depend_on_the_width_of_vectors() {
             };
             for batch_norm in [false, true] {
                 let shape = Shape::new(21, &[35, 64], classes).with_batch_norm(batch_norm);
-                let of_level = |&arch: &Arch| trained(arch, &shape, &hyperparameters);
-                let bits: Vec<_> = levels().iter().map(of_level).collect();
-                let same = bits.windows(2).all(|pair| pair[0] == pair[1]);
-                assert!(same, "{shape}, {activation:?}: levels differ");
+                of_shape(&shape, &hyperparameters);
             }
         }
     }
+    // Weights that are packed panel by panel.
+    let hyperparameters = Hyperparameters {
+        learning_rate: 0.01,
+        batch_size: 13,
+        optimizer: adam,
+        activation: Activation::Relu,
+        dropout: 0.0,
+    };
+    of_shape(&Shape::new(21, &[500, 540], 7), &hyperparameters);
 }

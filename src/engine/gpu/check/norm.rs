@@ -191,7 +191,7 @@ impl Norm {
         batch_norm_backward(arch, &mut dz, &mut gradients, &parameters, &layer, &batch);
         let mut running = convert(&self.running(slot));
         batch.update_running(&mut running);
-        let gamma = scale[..units].iter().zip(&batch.inverse_deviation);
+        let gamma = scale[..units].iter().zip(batch.inverse_deviation.iter());
         Backward {
             factor: gamma.map(|(&gamma, &inverse)| gamma * inverse).collect(),
             dgamma: gradients[layer.gamma.clone()].to_vec(),

@@ -11,7 +11,7 @@ use crate::engine::cpu::dense_backward_weights::dense_backward_weights;
 use crate::engine::cpu::dense_forward::dense_forward;
 use crate::engine::cpu::dropout::{Dropped, dropout_forward};
 use crate::engine::cpu::softmax_cross_entropy::{cross_entropy, softmax_cross_entropy};
-use crate::engine::cpu::{Dropout, Real, Workers, update};
+use crate::engine::cpu::{Dropout, Real, Workers, update, zeros};
 use crate::train::{Activation, DenseLayer, Hyperparameters};
 
 /// The same numbers in another type.
@@ -90,7 +90,15 @@ pub fn forward<T: Activate>(
     activation: Activation,
 ) -> Vec<T> {
     let mut z = vec![T::ZERO; x.len() / layer.inputs * layer.outputs];
-    dense_forward(Workers::one(Arch::new()), &mut z, x, parameters, layer);
+    let packed = &mut zeros(0);
+    dense_forward(
+        Workers::one(Arch::new()),
+        &mut z,
+        x,
+        parameters,
+        layer,
+        packed,
+    );
     T::activate(z, &parameters[layer.bias.clone()], activation)
 }
 

@@ -4,7 +4,9 @@ use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
 use super::*;
-use crate::engine::cpu::{Batch, CpuEngine, Dropout, Network, ScaledFeatures, Workspace, update};
+use crate::engine::cpu::{
+    Batch, CpuEngine, Dropout, Network, ScaledFeatures, Workspace, aligned, update,
+};
 use crate::engine::gpu::wave::GpuWave;
 use crate::engine::{MemberSnapshot, Part};
 use crate::train::{dropout_key, initial_parameters, initial_running, row_order};
@@ -110,9 +112,9 @@ impl<'m> Oracle<'m> {
             train_loss: f64::NAN,
             diverged: false,
         };
-        network.parameters = widened(&state.parameters);
+        network.parameters = aligned(widened(&state.parameters));
         network.running = widened(&state.running);
-        network.moments = state.moments.iter().map(|m| widened(m)).collect();
+        network.moments = state.moments.iter().map(|m| aligned(widened(m))).collect();
         state
     }
 
