@@ -15,6 +15,15 @@ pub fn aligned<T>(values: impl IntoIterator<Item = T>) -> Aligned<T> {
     AVec::from_iter(LINE, values)
 }
 
+/// So many values of scratch, which grows when that is first needed.
+pub fn room<T: Real>(scratch: &mut Aligned<T>, values: usize) -> &mut [T] {
+    if scratch.len() < values {
+        scratch.reserve_exact(values - scratch.len());
+        scratch.resize(values, T::ZERO);
+    }
+    &mut scratch[..values]
+}
+
 /// So many zeros.
 pub fn zeros<T: Real>(count: usize) -> Aligned<T> {
     aligned(std::iter::repeat_n(T::ZERO, count))

@@ -10,7 +10,7 @@ const ASSUMED_BYTES: u64 = 4 << 30;
 /// The processor as an adapter.
 pub fn describe(threads: usize) -> AdapterDescription {
     let limits = [("threads", threads as u64), ("memory_bytes", total_bytes())];
-    let products = "register tiles, fused passes; gemm where large";
+    let products = "register tiles, fused passes; packed panels where large";
     let variants = [("products", products), ("simd", simd())];
     AdapterDescription {
         name: processor().unwrap_or_else(|| std::env::consts::ARCH.to_owned()),

@@ -9,6 +9,8 @@ use crate::data::{FeatureValues, Features, Scaling};
 
 /// Bytes of a row from which on the next one is fetched ahead: short ones are here soon anyway.
 const LONG_ROW: usize = 512;
+/// Bytes of it that are fetched: the processor foresees what follows them, and the nearest cache holds them.
+const FETCHED: usize = 4096;
 
 /// Features as they are stored, with one fold's scaling in the engine's number type.
 pub struct ScaledFeatures<'d, T> {
@@ -61,7 +63,8 @@ impl<'d, T: Real> ScaledFeatures<'d, T> {
                 let batch = batch.chunks_exact_mut(columns);
                 for ((out, &at), &next) in batch.zip(rows).zip(next) {
                     if long {
-                        prefetch(row(next));
+                        let next = row(next);
+                        prefetch(&next[..columns.min(FETCHED / size_of::<V>())]);
                     }
                     let row = row(at);
                     let scaling = self.offset.iter().zip(self.factor.iter());
@@ -79,6 +82,8 @@ impl<'d, T: Real> ScaledFeatures<'d, T> {
 /// foresee the next one.
 #[inline(always)]
 fn prefetch<V>(values: &[V]) {
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = values;
     #[cfg(target_arch = "x86_64")]
     for at in (0..size_of_val(values)).step_by(64) {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};

@@ -1,4 +1,4 @@
-//! Matrices, their transposition, and their product by the `gemm` crate.
+//! Matrices, their transposition, and their product in f64.
 
 use std::ops::Range;
 
@@ -254,39 +254,33 @@ unsafe fn transpose_8(to: *mut f32, to_stride: usize, from: *const f32, from_str
     }
 }
 
-/// `out = a b` by the `gemm` crate, for any strides and either type.
+/// `out = a b` by the `matrixmultiply` crate, for any strides.
 ///
 /// # Panics
 /// When the shapes do not fit.
-pub fn gemm_product<T: Real>(out: &mut [T], a: Matrix<'_, T>, b: Matrix<'_, T>) {
+pub fn f64_product(out: &mut [f64], a: Matrix<'_, f64>, b: Matrix<'_, f64>) {
     assert_eq!(a.columns, b.rows, "inner dimensions of a product");
     assert_eq!(out.len(), a.rows * b.columns, "size of a product");
     let stride =
         |stride: usize| isize::try_from(stride).expect("slices are shorter than isize::MAX");
     // SAFETY: the asserts here and in `Matrix::new` keep every index that the shapes and strides
-    // allow inside its slice, and `out` overlaps neither, being borrowed mutably. Both element
-    // types of `Real` are ones that `gemm` knows.
+    // allow inside its slice, and `out` overlaps neither, being borrowed mutably.
     unsafe {
-        gemm::gemm(
+        matrixmultiply::dgemm(
             a.rows,
-            b.columns,
             a.columns,
-            out.as_mut_ptr(),
-            1,
-            stride(b.columns),
-            false,
+            b.columns,
+            1.0,
             a.values.as_ptr(),
-            stride(a.column_stride),
             stride(a.row_stride),
+            stride(a.column_stride),
             b.values.as_ptr(),
-            stride(b.column_stride),
             stride(b.row_stride),
-            T::ZERO,
-            T::ONE,
-            false,
-            false,
-            false,
-            gemm::Parallelism::None,
+            stride(b.column_stride),
+            0.0,
+            out.as_mut_ptr(),
+            stride(b.columns),
+            1,
         );
     }
 }
@@ -300,11 +294,11 @@ mod tests {
         let a = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0];
         let b = [1.0, 0.0, 2.0, 1.0, 0.0, 3.0];
         let mut out = [f64::NAN; 4];
-        gemm_product(&mut out, Matrix::new(&a, 2, 3), Matrix::new(&b, 3, 2));
+        f64_product(&mut out, Matrix::new(&a, 2, 3), Matrix::new(&b, 3, 2));
         assert_eq!(out, [5.0, 11.0, 14.0, 23.0]);
         let mut out = [f64::NAN; 9];
         let (at, bt) = (Matrix::new(&a, 2, 3), Matrix::new(&b, 3, 2));
-        gemm_product(&mut out, at.transposed(), bt.transposed());
+        f64_product(&mut out, at.transposed(), bt.transposed());
         assert_eq!(out, [1.0, 6.0, 12.0, 2.0, 9.0, 15.0, 3.0, 12.0, 18.0]);
     }
 
@@ -326,7 +320,7 @@ mod tests {
     #[test]
     #[should_panic(expected = "inner dimensions")]
     fn shapes_that_do_not_fit_are_refused() {
-        let a = [0.0_f32; 6];
-        gemm_product(&mut [0.0; 4], Matrix::new(&a, 2, 3), Matrix::new(&a, 2, 3));
+        let a = [0.0; 6];
+        f64_product(&mut [0.0; 4], Matrix::new(&a, 2, 3), Matrix::new(&a, 2, 3));
     }
 }

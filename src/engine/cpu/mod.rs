@@ -41,10 +41,13 @@ use super::{AdapterDescription, Engine, EngineError, Running, WaveSetup, cohorts
 use crate::plan::Limits;
 use crate::train::Shape;
 
-pub use aligned::{Aligned, aligned, zeros};
+pub use aligned::Aligned;
+#[cfg(test)]
+pub(super) use aligned::aligned;
+pub(super) use aligned::zeros;
 pub use dropout::Dropout;
 pub use gather::ScaledFeatures;
-pub(super) use matrix::{Matrix, gemm_product};
+pub(super) use matrix::{Matrix, f64_product};
 pub use network::{Batch, Network, Workspace};
 pub use real::Real;
 pub(super) use simd::Workers;

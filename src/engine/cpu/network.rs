@@ -14,7 +14,7 @@ use super::dense_backward_weights::{dense_backward_weights, dense_backward_weigh
 use super::dense_forward::{dense_bias_forward, dense_forward};
 use super::dropout::{Dropout, Dropped, dropout_forward};
 use super::gather::ScaledFeatures;
-use super::panel_product::PANEL;
+use super::panel_product::most_room;
 use super::real::Real;
 use super::simd::Workers;
 use super::softmax_cross_entropy::{cross_entropy, softmax_cross_entropy_to};
@@ -41,11 +41,10 @@ pub struct Network<T> {
 impl<T: Real> Network<T> {
     /// A network with these parameters and running statistics, and moments of zero.
     pub fn new(parameters: &[f32], running: &[f32], moments: usize) -> Self {
-        let exact = |values: &[f32]| values.iter().map(|&v| T::from_f32(v)).collect();
         Self {
             parameters: aligned(parameters.iter().map(|&v| T::from_f32(v))),
             moments: vec![zeros(parameters.len()); moments],
-            running: exact(running),
+            running: running.iter().map(|&v| T::from_f32(v)).collect(),
             steps: 0,
         }
     }
@@ -170,6 +169,7 @@ impl<T: Real> Workspace<T> {
     pub fn bytes(shape: &Shape, rows: usize) -> u64 {
         let widths = shape.widths();
         let widest = widths[1..].iter().max().copied().unwrap_or(0);
+        let deepest = widths.iter().max().copied().unwrap_or(0);
         let hidden: usize = widths[1..widths.len() - 1].iter().sum();
         let columns = |columns: usize, rows: usize| (rows as u64).saturating_mul(columns as u64);
         let passes = columns(
@@ -179,9 +179,9 @@ impl<T: Real> Workspace<T> {
         let kept = columns(2 * hidden + shape.running() / 2, rows);
         passes
             .saturating_add(kept)
-            // Gradients, and at most as much for weights in another layout, or for gradients of the batch.
+            // Gradients, and at most as much for weights in another layout, or panels of a large right side.
             .saturating_add(2 * shape.parameters() as u64)
-            .saturating_add(columns(PANEL, rows))
+            .saturating_add(most_room(rows.max(EVALUATION_ROWS), deepest.max(rows)))
             .saturating_mul(size_of::<T>() as u64)
     }
 

@@ -1,18 +1,26 @@
 //! Products in f32 whose right side does not stay in the nearest caches: panel after panel of its columns.
 //!
-//! A panel is as wide as a tile, and is copied to where its rows lie one after another: there it stays while all rows of
-//! the left side are multiplied by it. Every value of the result is the chain that it is in
+//! A panel is as wide as the widest tile, and is copied to where its rows lie one after another: so it stays in the second
+//! cache, up to some thousand of them, while all rows of the left side are multiplied by it. Every value of the result is the chain that it is in
 //! [`TileProduct`](super::tile_product::TileProduct).
 
 use pulp::{Arch, Simd, WithSimd};
 
-use super::aligned::Aligned;
+use super::aligned::{Aligned, room};
 use super::matrix::{Matrix, transpose};
 use super::simd::Workers;
 use super::tile_product::Block;
 
-/// Columns of a panel: those of the widest tile.
-pub const PANEL: usize = 64;
+/// Columns of a panel: those of the widest tile with the widest vectors, and whole tiles with any.
+const PANEL: usize = 64;
+/// Rows that a thread multiplies by what it packs, at least.
+const LEAST_ROWS: usize = 16;
+
+/// Values of scratch that products of so many rows take at most, of any of these depths.
+pub fn most_room(rows: usize, depth: usize) -> u64 {
+    let threads = rows.div_ceil(LEAST_ROWS) as u64;
+    threads.saturating_mul((depth * PANEL) as u64)
+}
 
 /// `out = a b + bias`, row-major `[a.rows][b.columns]`, overwritten; `bias` is added to each row if it is not empty.
 ///
@@ -32,21 +40,22 @@ pub fn panel_product(
 ) {
     assert_eq!(a.columns(), b.rows(), "inner dimensions of a product");
     assert_eq!(out.len(), a.rows() * b.columns(), "size of a product");
-    let known = bias.is_empty() || bias.len() == b.columns();
-    assert!(known, "a bias has a value a column");
+    if out.is_empty() {
+        return;
+    }
     let by_rows = (b.row_stride(), b.column_stride()) == (b.columns(), 1);
     let by_columns = (b.row_stride(), b.column_stride()) == (1, b.rows());
     assert!(by_rows || by_columns, "the right side is dense");
     let operations = a.rows().saturating_mul(b.values().len());
-    let threads = workers.for_product(a.rows(), operations).max(1);
+    let shares = a.rows() / LEAST_ROWS;
+    let threads = workers.for_product(shares, operations).max(1);
     let panel = b.rows() * b.columns().min(PANEL);
-    packed.resize(packed.len().max(threads * panel), 0.0);
     let product = PanelProduct {
         out,
         a,
         b,
         bias,
-        packed: &mut packed[..threads * panel],
+        packed: room(packed, threads * panel),
         arch: workers.arch,
     };
     product.compute(threads);
@@ -111,20 +120,11 @@ impl WithSimd for PanelProduct<'_> {
         for column in (0..columns).step_by(PANEL) {
             let width = PANEL.min(columns - column);
             self.pack(column, width);
-            let bias = self.bias.get(column..);
-            simd.vectorize(Block {
-                out: self.out.as_mut_ptr().wrapping_add(column),
-                out_stride: columns,
-                a: self.a.values().as_ptr(),
-                b: self.packed.as_ptr(),
-                bias: bias.filter(|bias| !bias.is_empty()).map(<[f32]>::as_ptr),
-                row_stride: self.a.row_stride(),
-                depth_stride: self.a.column_stride(),
-                columns: width,
-                b_stride: width,
-                depth: self.b.rows(),
-                rows: self.a.rows(),
-            });
+            let depth = self.b.rows();
+            let panel = Matrix::new(&self.packed[..depth * width], depth, width);
+            let bias = self.bias.get(column..column + width).unwrap_or(&[]);
+            let out = &mut self.out[column..];
+            simd.vectorize(Block::new(out, columns, self.a, panel, bias));
         }
     }
 }

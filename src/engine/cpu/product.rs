@@ -1,11 +1,14 @@
 //! Products in f32, each by what is fastest for their shapes.
 
-use super::aligned::Aligned;
+use super::aligned::{Aligned, room};
 use super::matrix::{Matrix, transpose};
 use super::panel_product::panel_product;
 use super::real::{Real, add_to_rows};
 use super::simd::{Shared, Workers};
 use super::tile_product::{self, TileProduct};
+
+/// Rows of one tile: a right side is read once for them.
+const FEW_ROWS: usize = 6;
 
 /// [`Real::product_then`] of f32.
 ///
@@ -26,7 +29,9 @@ pub fn fastest_product(
         add_to_rows(out, bias);
         return f32::pass(arch, out, finish);
     }
-    if !tile_product::suits(&b) {
+    // What is multiplied by a few rows alone is not worth packing.
+    let once = a.rows() <= FEW_ROWS && b.column_stride() == 1;
+    if !tile_product::suits(&b) && !once {
         panel_product(workers, out, a, b, bias, packed);
         return f32::pass(arch, out, finish);
     }
@@ -77,12 +82,6 @@ fn exchanged_product(
     };
     product.compute(workers);
     transpose(arch, out, result, a.rows());
-}
-
-/// So many values of scratch, which grows when that is first needed.
-fn room(scratch: &mut Aligned<f32>, values: usize) -> &mut [f32] {
-    scratch.resize(scratch.len().max(values), 0.0);
-    &mut scratch[..values]
 }
 
 #[cfg(test)]

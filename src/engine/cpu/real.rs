@@ -6,7 +6,7 @@ use std::ops::{Add, AddAssign, Div, Mul, Neg, Sub, SubAssign};
 use pulp::{Arch, Simd, WithSimd};
 
 use super::aligned::{Aligned, zeros};
-use super::matrix::{Matrix, gemm_product};
+use super::matrix::{Matrix, f64_product};
 use super::product::fastest_product;
 use super::simd::{Finish, OneByOne, Shared, Workers};
 use super::vectors::Vectors;
@@ -159,7 +159,7 @@ impl Real for f64 {
         self.is_finite()
     }
     fn product(_arch: Arch, out: &mut [Self], a: Matrix<'_, Self>, b: Matrix<'_, Self>) {
-        gemm_product(out, a, b);
+        f64_product(out, a, b);
     }
 }
 

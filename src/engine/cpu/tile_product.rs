@@ -6,6 +6,7 @@
 //! ascending, whatever the tile: its bits do not depend on the tiling.
 
 use std::hint::black_box;
+use std::marker::PhantomData;
 
 use pulp::{MemMask, Simd, WithSimd};
 
@@ -93,11 +94,7 @@ impl<F: Finish<f32>> WithSimd for TileProduct<'_, F> {
             bias,
             mut finish,
         } = self;
-        assert_eq!(a.columns(), b.rows(), "inner dimensions of a product");
         assert_eq!(out.len(), a.rows() * b.columns(), "size of a product");
-        assert_eq!(b.column_stride(), 1, "the right side is row-major");
-        let known = bias.is_empty() || bias.len() == b.columns();
-        assert!(known, "a bias has a value a column");
         let columns = b.columns();
         // As many rows at a time as leave both their values and what is done to them in the nearest
         // cache; of whole vectors, where passes over values are at their best.
@@ -108,20 +105,9 @@ impl<F: Finish<f32>> WithSimd for TileProduct<'_, F> {
             // Blocks that nobody reads again take each other's place, and so stay in that cache.
             let at = if F::CONSUMES { 0 } else { row * columns };
             let values = &mut out[at..at + rows * columns];
+            let (rows_behind, _) = a.split_rows(row).1.split_rows(rows);
             // A function of its own: all products share it, whatever they do behind it.
-            simd.vectorize(Block {
-                out: values.as_mut_ptr(),
-                out_stride: columns,
-                a: a.values().as_ptr().wrapping_add(row * a.row_stride()),
-                b: b.values().as_ptr(),
-                bias: (!bias.is_empty()).then_some(bias.as_ptr()),
-                row_stride: a.row_stride(),
-                depth_stride: a.column_stride(),
-                columns,
-                b_stride: b.row_stride(),
-                depth: b.rows(),
-                rows,
-            });
+            simd.vectorize(Block::new(values, columns, rows_behind, b, bias));
             finish.finish(Vectors(simd), row, values);
         }
     }
@@ -130,23 +116,59 @@ impl<F: Finish<f32>> WithSimd for TileProduct<'_, F> {
 /// Values of a block.
 const BLOCK: usize = 4096;
 
-/// Neighbouring rows of the result, all columns or neighbouring ones.
-///
-/// Whoever makes one keeps all rows, columns and depths of the three matrices inside their slices.
+/// Neighbouring rows of a product, all columns or neighbouring ones.
 #[derive(Clone, Copy)]
-pub(super) struct Block {
-    pub out: *mut f32,
-    pub out_stride: usize,
-    pub a: *const f32,
-    pub b: *const f32,
-    /// A value a column.
-    pub bias: Option<*const f32>,
-    pub row_stride: usize,
-    pub depth_stride: usize,
-    pub columns: usize,
-    pub b_stride: usize,
-    pub depth: usize,
-    pub rows: usize,
+pub struct Block<'p> {
+    out: *mut f32,
+    out_stride: usize,
+    a: *const f32,
+    b: *const f32,
+    bias: Option<*const f32>,
+    row_stride: usize,
+    depth_stride: usize,
+    columns: usize,
+    b_stride: usize,
+    depth: usize,
+    rows: usize,
+    slices: PhantomData<&'p [f32]>,
+}
+
+impl<'p> Block<'p> {
+    /// `a b + bias`, whose rows lie `out_stride` values apart in `out`; without a bias that is empty.
+    ///
+    /// # Panics
+    /// When the shapes do not fit, or `b` is not row-major.
+    #[inline(always)]
+    pub fn new(
+        out: &'p mut [f32],
+        out_stride: usize,
+        a: Matrix<'p, f32>,
+        b: Matrix<'p, f32>,
+        bias: &'p [f32],
+    ) -> Self {
+        let columns = b.columns();
+        assert_eq!(a.columns(), b.rows(), "inner dimensions of a product");
+        assert_eq!(b.column_stride(), 1, "the right side is row-major");
+        let known = bias.is_empty() || bias.len() == columns;
+        assert!(known, "a bias has a value a column");
+        let last = a.rows().saturating_sub(1) * out_stride;
+        let room = columns <= out_stride && last + columns <= out.len();
+        assert!(room || a.rows() == 0, "room for a product");
+        Self {
+            out: out.as_mut_ptr(),
+            out_stride,
+            a: a.values().as_ptr(),
+            b: b.values().as_ptr(),
+            bias: (!bias.is_empty()).then_some(bias.as_ptr()),
+            row_stride: a.row_stride(),
+            depth_stride: a.column_stride(),
+            columns,
+            b_stride: b.row_stride(),
+            depth: b.rows(),
+            rows: a.rows(),
+            slices: PhantomData,
+        }
+    }
 }
 
 /// Calls the tile of so many rows, which are constants to the compiler.
@@ -154,8 +176,9 @@ macro_rules! tile {
     ($panel:ident, $simd:ident, $mask:ident, $vectors:literal: $($rows:literal)*) => {
         match ($panel.rows, $mask) {
             $(
-                // SAFETY: see `Block`; a panel starts at a column that exists, and its mask covers
-                // what lies beyond the last one.
+                // SAFETY: the asserts in `Block::new` and in `Matrix` keep all rows, columns and depths
+                // of the three matrices inside their slices; a panel starts at a column that exists, and
+                // its mask covers what lies beyond the last one.
                 ($rows, None) => unsafe { $panel.tile::<S, $rows, $vectors, false>($simd, None) },
                 ($rows, mask) => unsafe { $panel.tile::<S, $rows, $vectors, true>($simd, mask) },
             )*
@@ -164,7 +187,7 @@ macro_rules! tile {
     };
 }
 
-impl WithSimd for Block {
+impl WithSimd for Block<'_> {
     type Output = ();
 
     /// Tile after tile: all columns of a few rows, then the next rows.
@@ -173,7 +196,7 @@ impl WithSimd for Block {
         // As many rows as hide the latency of their chains and leave registers for both operands.
         let most = if self.columns <= S::F32_LANES { 12 } else { 6 };
         // As even as possible, so that no last tile has too few.
-        let count = self.rows.div_ceil(most);
+        let count = self.rows.div_ceil(most).max(1);
         let (least, longer) = (self.rows / count, self.rows % count);
         let mut row = 0;
         for tile in 0..count {
@@ -190,7 +213,7 @@ impl WithSimd for Block {
     }
 }
 
-impl Block {
+impl Block<'_> {
     /// All columns of the block, which is no higher than a tile.
     #[inline(always)]
     fn row_of_tiles<S: Simd>(self, simd: S) {

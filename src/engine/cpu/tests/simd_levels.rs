@@ -97,13 +97,13 @@ fn bits_do_not_depend_on_the_width_of_vectors() {
             }
         }
     }
-    // Weights that are packed panel by panel.
+    // Weights that are packed panel by panel, and those of the second layer from both sides.
     let hyperparameters = Hyperparameters {
         learning_rate: 0.01,
-        batch_size: 13,
+        batch_size: 61,
         optimizer: adam,
         activation: Activation::Relu,
         dropout: 0.0,
     };
-    of_shape(&Shape::new(21, &[500, 540], 7), &hyperparameters);
+    of_shape(&Shape::new(21, &[32, 8200], 7), &hyperparameters);
 }

@@ -4,7 +4,7 @@ use std::ops::{Add, AddAssign, Div, Mul, Neg, Sub, SubAssign};
 
 use pulp::Arch;
 
-use crate::engine::cpu::{Matrix, Real, gemm_product};
+use crate::engine::cpu::{Matrix, Real, f64_product};
 
 /// What one operation may add, as a share of its terms' magnitudes: 8 roundings of f32. A correctly
 /// rounded operation adds 1 of them, the division of Vulkan 5; the rest is for drivers that contract
@@ -202,7 +202,7 @@ impl Real for Bounded {
             let (a_values, b_values) = (numbers(&a, number), numbers(&b, number));
             let mut product = vec![0.0; out.len()];
             let (a, b) = (a.with_values(&a_values), b.with_values(&b_values));
-            gemm_product(&mut product, a, b);
+            f64_product(&mut product, a, b);
             product
         };
         let products = of(|v| v.value);
