@@ -355,7 +355,8 @@ def main():
         "machine": machine.describe(),
         "software": machine.software(args.regatta),
         "load_average_before": load_before,
-        "options": {name: str(value) if isinstance(value, Path) else value for name, value in vars(args).items()},
+        # Where files lie is nobody's business.
+        "options": {name: value.name if isinstance(value, Path) else value for name, value in vars(args).items()},
         "warnings": warnings,
         "workloads": results,
     }
