@@ -127,4 +127,24 @@ mod tests {
         }
         assert_eq!(exchanged, 6, "shapes of both kinds");
     }
+
+    #[test]
+    fn a_large_right_side_gives_a_row_the_same_bits_beside_few_rows_and_many() {
+        const SIDE: usize = 520;
+        const MANY: usize = 3 * FEW_ROWS;
+        let (a, b) = (values(MANY * SIDE, 3), values(SIDE * SIDE, 11));
+        let right = Matrix::new(&b, SIDE, SIDE);
+        assert!(!tile_product::suits(&right));
+        let product = |rows: &[f32]| {
+            let mut out = vec![f32::NAN; rows.len()];
+            let left = Matrix::new(rows, rows.len() / SIDE, SIDE);
+            f32::product(Arch::new(), &mut out, left, right);
+            out
+        };
+        let many = product(&a);
+        for count in [1, FEW_ROWS, FEW_ROWS + 1] {
+            let few = count * SIDE;
+            assert_eq!(product(&a[..few]), many[..few], "{count} rows");
+        }
+    }
 }
