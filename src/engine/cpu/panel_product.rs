@@ -40,6 +40,8 @@ pub fn panel_product(
 ) {
     assert_eq!(a.columns(), b.rows(), "inner dimensions of a product");
     assert_eq!(out.len(), a.rows() * b.columns(), "size of a product");
+    let known = bias.is_empty() || bias.len() == b.columns();
+    assert!(known, "a bias has a value a column");
     if out.is_empty() {
         return;
     }
@@ -133,12 +135,8 @@ impl WithSimd for PanelProduct<'_> {
 mod tests {
     use super::*;
     use crate::engine::cpu::aligned::zeros;
+    use crate::engine::cpu::product::tests::values;
     use crate::engine::cpu::tile_product::TileProduct;
-
-    fn values(count: usize, seed: usize) -> Vec<f32> {
-        let value = |i: usize| ((i * 7919 + seed) % 211) as f32 / 57.0 - 1.7;
-        (0..count).map(value).collect()
-    }
 
     /// `a b + bias`, with the right side row-major.
     fn in_tiles(a: Matrix<'_, f32>, b: Matrix<'_, f32>, bias: &[f32]) -> Vec<f32> {

@@ -85,12 +85,13 @@ fn exchanged_product(
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use pulp::Arch;
 
     use super::*;
 
-    fn values(count: usize, seed: usize) -> Vec<f32> {
+    /// So many values that differ.
+    pub fn values(count: usize, seed: usize) -> Vec<f32> {
         let value = |i: usize| ((i * 7919 + seed) % 211) as f32 / 57.0 - 1.7;
         (0..count).map(value).collect()
     }
