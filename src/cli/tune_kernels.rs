@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Instant;
 
 use super::adapters::{self, Chosen};
 use super::arguments::{SweepArguments, TuneKernelsArguments};
@@ -126,16 +127,17 @@ pub fn prepare(
         tuner.take_known(&jobs);
         return Ok(0.0);
     }
-    let mut spent_s = 0.0;
+    let begun = Instant::now();
     tuner.prepare(&jobs, &mut |job, measured| {
-        spent_s += measured.took_s;
         if !arguments.quiet {
             tell(job, measured);
         }
     })?;
-    if tuner.has_changed()
-        && let Err(error) = tuner.save(&place, &jobs)
-    {
+    if !tuner.has_changed() {
+        return Ok(0.0);
+    }
+    let spent_s = begun.elapsed().as_secs_f64();
+    if let Err(error) = tuner.save(&place, &jobs) {
         warn(&error);
     }
     Ok(spent_s)

@@ -1,8 +1,8 @@
 //! Which forms are measured, and which one is taken.
 
-use super::measurement::{Measure, Measurement};
+use super::measurement::{EPOCHS, Measure, Measurement};
 use crate::engine::EngineError;
-use crate::engine::gpu::{Form, engine_of};
+use crate::engine::gpu::Form;
 
 /// A form must be this much faster than what is taken unmeasured: less may be the noise of the machine.
 const CLEARLY_FASTER: f64 = 1.03;
@@ -13,51 +13,117 @@ const HOPELESS: f64 = 5.0;
 const LEAST_EPOCH_S: f64 = 0.1;
 /// What the first form is given.
 const FIRST_EPOCH_S: f64 = 20.0;
+/// What is yet to be compiled or run may take so many times as long as any before it.
+const MARGIN: f64 = 1.5;
+/// A form is measured by the time of a warm-up, [`EPOCHS`] epochs, and the step that verifies it.
+const SHARES: f64 = EPOCHS as f64 + 2.0;
 
-/// Measures the forms that are not known yet, in their order, and gives all that is known then with the
-/// seconds that it took. With a budget in seconds, those that would go beyond it are left out; the first
-/// form's compiling is not counted, since without a measurement it would be compiled too.
-///
-/// # Errors
-/// As [`Measure::measure`].
-pub fn measure_all(
-    measure: &mut dyn Measure,
-    forms: &[Form],
-    known: Vec<Measurement>,
-    budget_s: Option<f64>,
-    mut tell: impl FnMut(&Measurement),
-) -> Result<(Vec<Measurement>, f64), EngineError> {
-    let mut found = known;
-    let mut spent_s = 0.0;
-    for (number, &form) in forms.iter().enumerate() {
-        let over = |budget_s: f64| spent_s + expected_s(&found, form) > budget_s;
-        if of(&found, form).is_some() || budget_s.is_some_and(over) {
-            continue;
+/// What measuring may cost.
+#[derive(Clone, Copy, Debug)]
+pub struct Budget {
+    /// Seconds.
+    pub left_s: f64,
+    /// Forms that are compiled side by side; at least 1.
+    pub at_once: usize,
+}
+
+/// What is known of the forms of a class, as it grows.
+pub struct Found<'t> {
+    /// In the order in which they were measured.
+    pub measured: Vec<Measurement>,
+    /// Hears of each new measurement.
+    pub tell: &'t mut dyn FnMut(&Measurement),
+}
+
+impl Found<'_> {
+    /// Measures the forms that are not known yet, in their order.
+    ///
+    /// # Errors
+    /// As [`Measure::measure`].
+    pub fn measure_all(
+        &mut self,
+        measure: &mut dyn Measure,
+        forms: &[Form],
+    ) -> Result<(), EngineError> {
+        for form in self.unknown(forms) {
+            self.measure(measure, form, f64::INFINITY)?;
         }
-        let epoch_s = longest_epoch_s(&found);
-        let allowed_s = budget_s.map_or(epoch_s, |budget_s| epoch_s.min(budget_s / 4.0));
+        Ok(())
+    }
+
+    /// Measures what would be taken unmeasured, if it is not known yet, and gives the seconds that this took but for
+    /// compiling: that would be done without a measurement, too.
+    ///
+    /// # Errors
+    /// As [`Measure::measure`].
+    pub fn measure_first(
+        &mut self,
+        measure: &mut dyn Measure,
+        first: Form,
+        budget: Budget,
+    ) -> Result<f64, EngineError> {
+        match self.unknown(&[first]).is_empty() {
+            true => Ok(0.0),
+            false => Ok(self.measure(measure, first, budget.left_s)?.run_s()),
+        }
+    }
+
+    /// Measures as many of the forms that are not known yet as there is time for, and gives the seconds that this
+    /// took.
+    ///
+    /// # Errors
+    /// As [`Measure::measure`].
+    pub fn measure_within(
+        &mut self,
+        measure: &mut dyn Measure,
+        forms: &[Form],
+        budget: Budget,
+    ) -> Result<f64, EngineError> {
+        let mut compile_s = self.longest_s(|measured| measured.compile_s);
+        let mut spent_s = 0.0;
+        for forms in self.unknown(forms).chunks(budget.at_once) {
+            if spent_s + MARGIN * compile_s > budget.left_s {
+                break;
+            }
+            let took_s = measure.compile(forms)?;
+            compile_s = took_s.max(compile_s);
+            spent_s += took_s;
+            for &form in forms {
+                let left_s = budget.left_s - spent_s;
+                if MARGIN * self.longest_s(Measurement::run_s) > left_s {
+                    return Ok(spent_s);
+                }
+                spent_s += self.measure(measure, form, left_s)?.took_s;
+            }
+        }
+        Ok(spent_s)
+    }
+
+    fn unknown(&self, forms: &[Form]) -> Vec<Form> {
+        let unknown = |form: &Form| of(&self.measured, *form).is_none();
+        forms.iter().copied().filter(unknown).collect()
+    }
+
+    fn longest_s(&self, seconds: impl Fn(&Measurement) -> f64) -> f64 {
+        self.measured.iter().map(seconds).fold(0.0, f64::max)
+    }
+
+    /// Measures a form in so many seconds, or a little more.
+    fn measure(
+        &mut self,
+        measure: &mut dyn Measure,
+        form: Form,
+        left_s: f64,
+    ) -> Result<&Measurement, EngineError> {
+        let epoch_s = longest_epoch_s(&self.measured);
+        let allowed_s = epoch_s.min(left_s / SHARES);
         let mut measurement = measure.measure(form, allowed_s)?;
         // With more time it might have been measured.
         measurement.passing |= measurement.error.is_some() && allowed_s < epoch_s;
-        tell(&measurement);
-        spent_s += match number {
-            0 => measurement.run_s(),
-            _ => measurement.took_s,
-        };
-        found.push(measurement);
+        (self.tell)(&measurement);
+        self.measured.push(measurement);
+        Ok(&self.measured[self.measured.len() - 1])
     }
-    Ok((found, spent_s))
-}
-
-/// Seconds that measuring a form will take: as the longest of its engine, or where none is known, as the
-/// longest of the other without its compiling.
-fn expected_s(found: &[Measurement], form: Form) -> f64 {
-    let alike = found
-        .iter()
-        .filter(|measured| engine_of(&measured.form) == form.engine());
-    let longest = alike.map(|measured| measured.took_s).reduce(f64::max);
-    let runs = found.iter().map(Measurement::run_s);
-    longest.unwrap_or_else(|| runs.fold(0.0, f64::max))
 }
 
 /// Seconds after which an epoch is given up: many times what the fastest form takes.
@@ -116,95 +182,148 @@ mod tests {
         }
     }
 
-    /// Says that each form takes so long to compile and an epoch a tenth of a second.
+    /// Says that each form takes so long to compile, and an epoch a tenth of a second.
     struct Script {
-        resident_s: f64,
-        layered_s: f64,
+        compile_s: f64,
+        compiled: Vec<usize>,
         asked: Vec<Form>,
     }
 
+    impl Script {
+        fn new(compile_s: f64) -> Self {
+            Self {
+                compile_s,
+                compiled: Vec::new(),
+                asked: Vec::new(),
+            }
+        }
+    }
+
     impl Measure for Script {
-        fn measure(&mut self, form: Form, epoch_s: f64) -> Result<Measurement, EngineError> {
-            assert!(epoch_s > 0.1, "{epoch_s}");
+        fn compile(&mut self, forms: &[Form]) -> Result<f64, EngineError> {
+            self.compiled.push(forms.len());
+            Ok(self.compile_s)
+        }
+
+        fn measure(&mut self, form: Form, _: f64) -> Result<Measurement, EngineError> {
             self.asked.push(form);
-            let compile_s = match form {
-                Form::Resident(_) => self.resident_s,
-                Form::Layered(_) => self.layered_s,
-            };
+            let there = self.compiled.iter().sum::<usize>() >= self.asked.len();
+            let compile_s = if there { 0.0 } else { self.compile_s };
             Ok(measured(form, 0.1, compile_s))
         }
     }
 
-    fn asked(resident_s: f64, layered_s: f64, budget_s: Option<f64>) -> Vec<Form> {
-        let mut script = Script {
-            resident_s,
-            layered_s,
-            asked: Vec::new(),
-        };
-        measure_all(&mut script, &forms(), Vec::new(), budget_s, |_| ()).unwrap();
-        script.asked
+    const TWO_AT_ONCE: Budget = Budget {
+        left_s: 2.0,
+        at_once: 2,
+    };
+
+    fn found(measured: Vec<Measurement>) -> Found<'static> {
+        Found {
+            measured,
+            tell: Box::leak(Box::new(|_: &Measurement| ())),
+        }
+    }
+
+    /// Of forms that take so long to compile: those that were compiled at once, and how many were measured.
+    fn within(compile_s: f64, known: Vec<Measurement>, budget: Budget) -> (Vec<usize>, usize) {
+        let mut script = Script::new(compile_s);
+        let spent_s = found(known)
+            .measure_within(&mut script, &forms(), budget)
+            .unwrap();
+        let by_script = compile_s * script.compiled.len() as f64 + 0.3 * script.asked.len() as f64;
+        assert!((spent_s - by_script).abs() < 1e-9, "{spent_s}");
+        (script.compiled, script.asked.len())
+    }
+
+    #[test]
+    fn without_a_budget_all_are_measured_each_by_itself() {
+        let mut script = Script::new(9.0);
+        found(Vec::new())
+            .measure_all(&mut script, &forms())
+            .unwrap();
+        assert_eq!(script.asked, forms());
+        assert_eq!(script.compiled, [0; 0]);
+    }
+
+    #[test]
+    fn what_the_sweep_would_compile_too_is_not_counted() {
+        let mut script = Script::new(9.0);
+        let mut found = found(Vec::new());
+        let mut first = || found.measure_first(&mut script, forms()[0], TWO_AT_ONCE);
+        assert!((first().unwrap() - 0.3).abs() < 1e-9);
+        assert_eq!(first().unwrap(), 0.0, "it is known");
+        assert_eq!(script.asked, forms()[..1]);
     }
 
     #[test]
     fn a_budget_leaves_out_what_would_go_beyond_it() {
         let all = forms();
-        let layered = |form: &&Form| matches!(form, Form::Layered(_));
-        assert_eq!(asked(5.0, 0.2, None), all);
-        let few = asked(5.0, 0.2, Some(2.0));
-        assert_eq!(few[0], all[0], "what the sweep would compile too");
-        let others: Vec<&Form> = all.iter().filter(layered).collect();
-        assert_eq!(
-            few[1..].iter().collect::<Vec<_>>(),
-            others,
-            "fast to compile"
-        );
-        // 0.3 s for the first, 1.8 s for the second: nothing more.
-        assert_eq!(asked(5.0, 1.5, Some(2.0)), all[..2]);
+        assert_eq!(all.len(), 5);
+        let first = |compile_s| vec![measured(all[0], 0.1, compile_s)];
+        let plenty = Budget {
+            left_s: 100.0,
+            ..TWO_AT_ONCE
+        };
+        assert_eq!(within(1.0, first(1.0), plenty), (vec![2, 2], 4));
+        // Twice 0.5 s and twice 0.3 s: what is left is less than 1.5 times 0.3 s.
+        assert_eq!(within(0.5, first(0.5), TWO_AT_ONCE), (vec![2, 2], 2));
+        assert_eq!(within(1.4, first(1.4), TWO_AT_ONCE), (vec![], 0));
+        // What the driver had kept of the first says little of the others.
+        assert_eq!(within(1.8, first(0.1), TWO_AT_ONCE), (vec![2], 0));
+        assert_eq!(within(1.2, first(0.1), TWO_AT_ONCE), (vec![2], 2));
+        let one = Budget {
+            at_once: 1,
+            ..TWO_AT_ONCE
+        };
+        assert_eq!(within(0.2, first(0.2), one), (vec![1, 1, 1, 1], 3));
     }
 
     #[test]
     fn what_is_known_is_not_measured_again() {
-        let mut script = Script {
-            resident_s: 0.0,
-            layered_s: 0.0,
-            asked: Vec::new(),
-        };
         let all = forms();
         let known = vec![measured(all[0], 0.5, 1.0), wrong(all[1])];
-        let (found, _) = measure_all(&mut script, &all, known.clone(), None, |_| ()).unwrap();
+        let mut script = Script::new(0.0);
+        let mut found = found(known.clone());
+        found.measure_all(&mut script, &all).unwrap();
         assert_eq!(script.asked, all[2..]);
-        assert_eq!(found[..2], known);
-        assert_eq!(found.len(), all.len());
-        // The first form took 2.5 s: another of its kind is beyond the budget.
-        script.asked.clear();
-        measure_all(&mut script, &all, known, Some(2.0), |_| ()).unwrap();
-        let is_layered = |form: &Form| matches!(form, Form::Layered(_));
-        assert!(script.asked.iter().all(is_layered), "{:?}", script.asked);
-        assert!(!script.asked.is_empty());
-        // What takes the other engine long takes this one long, too.
-        script.asked.clear();
-        let slow = vec![measured(all[0], 0.9, 1.0)];
-        measure_all(&mut script, &all, slow, Some(2.0), |_| ()).unwrap();
-        assert_eq!(script.asked, []);
+        assert_eq!(found.measured[..2], known);
+        assert_eq!(found.measured.len(), all.len());
+        let all_known = found.measured;
+        assert_eq!(within(0.0, all_known, TWO_AT_ONCE), (vec![], 0));
     }
 
     #[test]
     fn what_a_budget_had_no_time_for_may_be_measured_another_time() {
         struct Slow;
         impl Measure for Slow {
+            fn compile(&mut self, _: &[Form]) -> Result<f64, EngineError> {
+                Ok(0.0)
+            }
+
             fn measure(&mut self, form: Form, _: f64) -> Result<Measurement, EngineError> {
                 Ok(wrong(form))
             }
         }
         let all = forms();
-        let passing = |known, budget_s| {
-            let (found, _) = measure_all(&mut Slow, &all[..2], known, budget_s, |_| ()).unwrap();
-            found[found.len() - 1].passing
+        let passing = |known, budget| {
+            let mut found = found(known);
+            match budget {
+                Some(budget) => {
+                    let within = found.measure_within(&mut Slow, &all[..2], budget);
+                    assert!(within.is_ok());
+                }
+                None => found.measure_all(&mut Slow, &all[..2]).unwrap(),
+            }
+            found.measured[found.measured.len() - 1].passing
         };
-        assert!(passing(Vec::new(), Some(2.0)), "the budget was short");
+        assert!(
+            passing(Vec::new(), Some(TWO_AT_ONCE)),
+            "the budget was short"
+        );
         assert!(!passing(Vec::new(), None));
         let fast = vec![measured(all[0], 0.01, 0.0)];
-        assert!(!passing(fast, Some(2.0)), "many times another form");
+        assert!(!passing(fast, Some(TWO_AT_ONCE)), "many times another form");
     }
 
     #[test]

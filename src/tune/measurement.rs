@@ -11,7 +11,7 @@ use crate::engine::gpu::{AdapterKind, Form, GpuEngine, Tuned, WaveClass};
 use crate::engine::{Engine, EngineError, Progress, Running};
 
 /// Epochs that are timed, after one that warms up.
-const EPOCHS: u32 = 3;
+pub const EPOCHS: u32 = 3;
 /// Training rows of a member's epoch; more where a batch is larger.
 const LEAST_ROWS: usize = 256;
 /// Batches of an epoch that the member with the largest ones makes at least.
@@ -30,7 +30,7 @@ pub struct Measurement {
     pub trial_samples: u64,
     /// Seconds of each epoch.
     pub epochs_s: Vec<f64>,
-    /// Seconds of compiling.
+    /// Seconds of compiling; not of what was compiled beside other forms.
     pub compile_s: f64,
     /// Seconds of verifying and timing, with compiling.
     pub took_s: f64,
@@ -57,6 +57,11 @@ impl Measurement {
 
 /// Measures forms; a script of times in the tests.
 pub trait Measure {
+    /// Compiles forms side by side, which are then measured without compiling; gives the seconds that it took.
+    ///
+    /// # Errors
+    /// As [`Self::measure`].
+    fn compile(&mut self, forms: &[Form]) -> Result<f64, EngineError>;
     /// Verifies the form against the oracle, and times it; one whose epoch takes longer than so many
     /// seconds is given up.
     ///
@@ -132,6 +137,16 @@ impl<'e> OnEngine<'e> {
 }
 
 impl Measure for OnEngine<'_> {
+    fn compile(&mut self, forms: &[Form]) -> Result<f64, EngineError> {
+        let begun = Instant::now();
+        let compiled = self.engine.compile(forms, &self.workload.setup());
+        if let Err(EngineError::DeviceLost { .. }) = compiled {
+            self.engine.recover()?;
+        }
+        // Another error comes again where the form is measured.
+        Ok(begun.elapsed().as_secs_f64())
+    }
+
     fn measure(&mut self, form: Form, epoch_s: f64) -> Result<Measurement, EngineError> {
         self.engine.set_tuned(Tuned::only(&self.class, form));
         let begun = Instant::now();

@@ -20,7 +20,7 @@ pub use job::{Job, jobs, recorded};
 pub use measurement::{Measure, Measurement};
 pub use table::{block, table};
 
-use choice::{fastest, measure_all};
+use choice::{Budget, Found, fastest};
 use measurement::OnEngine;
 
 use std::path::Path;
@@ -32,11 +32,12 @@ use crate::engine::{Engine, EngineError};
 const WORTH_TUNING_S: f64 = 20.0;
 /// Seconds that measuring may add to it.
 const BUDGET_S: f64 = 2.0;
-/// FLOP/s that adapters of a kind make, and seconds that a step takes at least, roughly: what takes too little
-/// time by both is not even probed.
-const SLOW_SOFTWARE: f64 = 2e9;
-const SLOW_HARDWARE: f64 = 50e9;
+/// FLOP/s that a slow GPU makes, and seconds that a step takes at least, roughly: what takes too little time by
+/// both is not even probed.
+const SLOW_FLOPS: f64 = 50e9;
 const SLOW_STEP_S: f64 = 1e-4;
+/// Cores for each form that is compiled beside others: it has two kernels, and the sweep's threads have work too.
+const CORES_A_FORM: usize = 4;
 
 /// Hears of each measurement.
 pub type Tell<'t> = &'t mut dyn FnMut(&Job<'_>, &Measurement);
@@ -129,37 +130,27 @@ impl<'e> Tuner<'e> {
             let forms = self.forms_of(job);
             let mut known = self.known(job);
             known.retain(|measured| forms.iter().all(|form| form.name() != measured.form));
-            self.extend(job, &forms, known, None, tell)?;
+            self.extend(job, &forms, known, tell, |found, on_engine| {
+                found.measure_all(on_engine, &forms)?;
+                Ok(0.0)
+            })?;
         }
         self.take_known(jobs);
         Ok(())
     }
 
     /// Has the engine take what is known of these jobs; what is not known is measured, if the sweep that
-    /// they are of is worth it, within a budget.
+    /// they are of is worth it, within a budget. Not on software adapters: there compiling one more form takes longer
+    /// than all measuring may.
     ///
     /// # Errors
     /// As [`Self::measure`].
     pub fn prepare(&mut self, jobs: &[Job<'_>], tell: Tell<'_>) -> Result<(), EngineError> {
-        if self.may_be_worth(jobs) {
+        if self.kind != AdapterKind::Software && may_be_worth(jobs) {
             self.measure_within_budget(jobs, tell)?;
         }
         self.take_known(jobs);
         Ok(())
-    }
-
-    /// Whether the work would take long on a slow adapter of this kind.
-    fn may_be_worth(&self, jobs: &[Job<'_>]) -> bool {
-        let seconds = |job: &Job<'_>| (job.flops / self.slow()).max(job.steps * SLOW_STEP_S);
-        jobs.iter().map(seconds).sum::<f64>() >= WORTH_TUNING_S
-    }
-
-    /// FLOP/s of a slow adapter of this kind.
-    fn slow(&self) -> f64 {
-        match self.kind {
-            AdapterKind::Software => SLOW_SOFTWARE,
-            _ => SLOW_HARDWARE,
-        }
     }
 
     fn measure_within_budget(
@@ -167,19 +158,37 @@ impl<'e> Tuner<'e> {
         jobs: &[Job<'_>],
         tell: Tell<'_>,
     ) -> Result<(), EngineError> {
-        let mut left_s = BUDGET_S;
+        let mut budget = Budget {
+            left_s: BUDGET_S,
+            at_once: std::thread::available_parallelism()
+                .map_or(1, |cores| cores.get().div_ceil(CORES_A_FORM)),
+        };
         // What would be taken unmeasured says how long the sweep will take.
         for job in jobs {
-            let mut first = self.forms_of(job);
-            first.truncate(1);
-            left_s -= self.extend(job, &first, self.known(job), Some(left_s), tell)?;
+            let Some(&first) = self.forms_of(job).first() else {
+                continue;
+            };
+            budget.left_s -=
+                self.extend(job, &[first], self.known(job), tell, |found, on| {
+                    match on.flops() / SLOW_FLOPS > budget.left_s {
+                        true => Ok(0.0),
+                        false => found.measure_first(on, first, budget),
+                    }
+                })?;
         }
         if self.expected_s(jobs) < WORTH_TUNING_S {
             return Ok(());
         }
         for job in jobs {
             let forms = self.forms_of(job);
-            left_s -= self.extend(job, &forms, self.known(job), Some(left_s), tell)?;
+            budget.left_s -=
+                self.extend(job, &forms, self.known(job), tell, |found, on| match found
+                    .measured
+                    .is_empty()
+                {
+                    true => Ok(0.0),
+                    false => found.measure_within(on, &forms, budget),
+                })?;
         }
         Ok(())
     }
@@ -201,36 +210,38 @@ impl<'e> Tuner<'e> {
         jobs.iter().filter_map(seconds).sum()
     }
 
-    /// Measures forms of a job beside what is known of it, and gives the seconds that this took without
-    /// what the sweep would have compiled too.
+    /// Measures forms of a job, those that are not known, beside what is known of it; gives the seconds that it
+    /// says it took.
     fn extend(
         &mut self,
         job: &Job<'_>,
         forms: &[Form],
         known: Vec<Measurement>,
-        budget_s: Option<f64>,
         tell: Tell<'_>,
+        measure: impl FnOnce(&mut Found<'_>, &mut OnEngine<'_>) -> Result<f64, EngineError>,
     ) -> Result<f64, EngineError> {
         if forms.iter().all(|&form| choice::of(&known, form).is_some()) {
             return Ok(0.0);
         }
         let mut on_engine = OnEngine::new(self.engine, job)?;
-        if budget_s.is_some_and(|budget_s| on_engine.flops() / self.slow() > budget_s) {
-            return Ok(0.0);
-        }
-        let mut tell = |measured: &Measurement| tell(job, measured);
-        let (mut found, spent_s) = measure_all(&mut on_engine, forms, known, budget_s, &mut tell)?;
-        found.retain(|measured| !measured.passing);
+        let were = known.len();
+        let mut found = Found {
+            measured: known,
+            tell: &mut |measured| tell(job, measured),
+        };
+        let spent_s = measure(&mut found, &mut on_engine)?;
+        let mut measured = found.measured;
+        self.changed |= measured.len() > were;
+        measured.retain(|measured| !measured.passing);
         let order: Vec<String> = Form::candidates(self.kind, EngineKind::Auto)
             .iter()
             .map(|form| form.name())
             .collect();
-        found.sort_by_key(|measured| order.iter().position(|name| *name == measured.form));
-        self.changed |= spent_s > 0.0;
+        measured.sort_by_key(|measured| order.iter().position(|name| *name == measured.form));
         self.cache.put(Entry {
             key: self.key.clone(),
             class: self.class(job),
-            measured: found,
+            measured,
         });
         Ok(spent_s)
     }
@@ -245,4 +256,10 @@ impl<'e> Tuner<'e> {
         }
         self.engine.set_tuned(tuned);
     }
+}
+
+/// Whether the work would take long on a slow GPU.
+fn may_be_worth(jobs: &[Job<'_>]) -> bool {
+    let seconds = |job: &Job<'_>| (job.flops / SLOW_FLOPS).max(job.steps * SLOW_STEP_S);
+    jobs.iter().map(seconds).sum::<f64>() >= WORTH_TUNING_S
 }

@@ -181,27 +181,57 @@ fn a_form_that_takes_many_times_as_long_is_given_up() {
 }
 
 #[test]
-fn short_sweeps_measure_nothing_and_long_ones_within_a_budget() {
+fn short_sweeps_measure_nothing_and_long_ones_what_is_not_known() {
     let Some(engine) = engine() else { return };
     let (dataset, splits) = iris();
-    let prepared = |flops: f64, steps: f64| {
-        let job = Job {
-            steps,
-            ..job(&dataset, &splits, flops)
-        };
-        let mut tuner = Tuner::new(&engine, Cache::default());
-        tuner
-            .prepare(std::slice::from_ref(&job), &mut |_, _| ())
-            .unwrap();
-        tuner.known(&job).len()
+    let job = |flops, steps| Job {
+        steps,
+        ..job(&dataset, &splits, flops)
     };
-    assert_eq!(prepared(1e9, 1e3), 0, "half a second at the slowest");
-    assert!(prepared(1e15, 0.0) >= 2, "both engines at least");
+    assert!(!may_be_worth(&[job(1e10, 1e3)]), "0.2 s at the slowest");
+    assert!(may_be_worth(&[job(1e15, 0.0)]));
+    assert!(may_be_worth(&[job(1e5, 1e6)]), "many steps");
+    let measured = |job: Job<'_>, known: &[Measurement]| {
+        let mut tuner = Tuner::new(&engine, Cache::default());
+        tuner.cache.put(Entry {
+            key: tuner.key.clone(),
+            class: tuner.class(&job),
+            measured: known.to_vec(),
+        });
+        let jobs = std::slice::from_ref(&job);
+        tuner.measure_within_budget(jobs, &mut |_, _| ()).unwrap();
+        tuner.known(&job)
+    };
+    let forms = Form::candidates(engine.device().kind, EngineKind::Auto);
+    let first = measured(job(1e5, 1e6), &[]);
     assert_eq!(
-        prepared(1e5, 1e6),
-        1,
-        "many steps: it is looked at, and is short"
+        names(&first),
+        [forms[0].name()],
+        "it is looked at, and is short"
     );
+    // What was compiled and run in no time leaves time for the others.
+    let fast = |form: &Form| Measurement {
+        form: form.name(),
+        compile_s: 0.0,
+        took_s: 0.0,
+        ..first[0].clone()
+    };
+    let but_one: Vec<Measurement> = forms[..forms.len() - 1].iter().map(fast).collect();
+    let all = measured(job(1e15, 0.0), &but_one);
+    assert_eq!(
+        names(&all),
+        forms.iter().map(|form| form.name()).collect::<Vec<_>>()
+    );
+    let last = &all[forms.len() - 1];
+    assert_eq!(last.error, None);
+    assert!(last.compile_s < last.took_s);
+    // A software adapter takes too long to compile for a sweep to measure anything.
+    let mut tuner = Tuner::new(&engine, Cache::default());
+    let long = job(1e15, 0.0);
+    tuner
+        .prepare(std::slice::from_ref(&long), &mut |_, _| ())
+        .unwrap();
+    assert!(!tuner.has_changed());
 }
 
 #[test]

@@ -11,10 +11,12 @@ use super::kernels::Checks;
 #[cfg(test)]
 use super::kernels::Kernel;
 use super::layered::{StepCost, feature_bytes, predicted_bytes};
-use super::opened::{Opened, reopened};
+use super::opened::{Opened, Wanted, reopened};
 use super::options::{EngineKind, Options};
 use super::resident::{Choice, Resident, ResidentForm};
-use super::shader::{ResidentKernel, Source};
+#[cfg(test)]
+use super::shader::ResidentKernel;
+use super::shader::Source;
 use super::split;
 use super::timing::Timer;
 use super::wave::{GpuWave, WaveKernels};
@@ -92,6 +94,12 @@ impl GpuEngine {
         let text = edit(variant.render(kernel, None));
         let compiled = Kernel::from_wgsl(&gpu, self.options.checks, kernel.name(), text);
         self.opened().put(kernel, variant, compiled);
+    }
+
+    /// How many kernels of the resident engine are compiled, and how many sets of the layered engine's.
+    #[cfg(test)]
+    pub fn compiled(&self) -> [usize; 2] {
+        self.opened().compiled()
     }
 
     /// Whether kernels for waves of these shapes have the only one written in.
@@ -264,6 +272,24 @@ impl GpuEngine {
         matches!(form, Form::Layered(_)) || resident.is_some()
     }
 
+    /// Compiles what waves like this are trained with in these forms, side by side.
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub fn compile(&self, forms: &[Form], wave: &WaveSetup<'_, '_>) -> Result<(), EngineError> {
+        let (gpu, source) = (self.device(), source_of(wave));
+        let written = self.written_in(&gpu, wave.shapes);
+        let mut wanted = Vec::new();
+        for &form in forms {
+            let options = self.options.in_form(form);
+            match choice(&gpu, &options).of_wave(wave, source) {
+                Some(form) => wanted.extend(Wanted::resident(form.variant, written.as_ref())),
+                None => wanted.push(Wanted::Layered((source, options.tiles))),
+            }
+        }
+        self.opened().compile(&gpu, &self.options, &wanted)
+    }
+
     /// How a wave lies on the adapter: by the engine that trains it.
     fn layout_in(
         &self,
@@ -305,12 +331,11 @@ impl GpuEngine {
         form: ResidentForm,
         written: Option<&Shape>,
     ) -> Result<Resident, EngineError> {
-        let checks = self.options.checks;
         let mut opened = self.opened();
-        let mut kernel = |kernel| opened.resident(gpu, checks, kernel, form.variant, written);
+        let [train, evaluate] = opened.resident(gpu, &self.options, form.variant, written)?;
         Ok(Resident {
-            train: kernel(ResidentKernel::Train)?,
-            evaluate: kernel(ResidentKernel::Evaluate)?,
+            train,
+            evaluate,
             form,
         })
     }

@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use rayon::prelude::*;
+
 use super::adapter::{AdapterKind, GpuAdapter, enumerate};
 use super::device::GpuDevice;
-use super::kernels::{Checks, Kernel};
+use super::kernels::Kernel;
 use super::layered::Kernels;
 use super::options::Options;
 use super::shader::{ResidentKernel, ResidentVariant, Source, Tiles};
@@ -13,16 +15,37 @@ use crate::engine::EngineError;
 use crate::train::Shape;
 
 /// What a resident kernel was compiled for, with the shape that is written in.
-type ResidentKey = (ResidentKernel, ResidentVariant, Option<Shape>);
+pub type ResidentKey = (ResidentKernel, ResidentVariant, Option<Shape>);
+
+/// What the kernels of the layered engine were compiled for: how features are stored and results are cut.
+pub type LayeredKey = (Source, Tiles);
+
+/// Kernels that waves need.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Wanted {
+    /// All of the layered engine's.
+    Layered(LayeredKey),
+    /// One of the resident engine's.
+    Resident(ResidentKey),
+}
+
+impl Wanted {
+    /// Both of the resident engine's.
+    pub fn resident(variant: ResidentVariant, written: Option<&Shape>) -> [Self; 2] {
+        ResidentKernel::ALL.map(|kernel| {
+            let variant = variant.of_kernel(kernel);
+            Self::Resident((kernel, variant, written.cloned()))
+        })
+    }
+}
 
 /// A device and what was compiled for it. Waves share it; a lost one is replaced.
 #[derive(Clone, Debug)]
 pub struct Opened {
     /// The device.
     pub gpu: Arc<GpuDevice>,
-    /// Kernels by how features are stored and results are cut, compiled when first needed.
-    kernels: BTreeMap<(Source, Tiles), Arc<Kernels>>,
-    /// Resident kernels by what is compiled in.
+    /// Kernels, compiled when first needed.
+    layered: BTreeMap<LayeredKey, Arc<Kernels>>,
     resident: BTreeMap<ResidentKey, Arc<Kernel>>,
 }
 
@@ -31,9 +54,59 @@ impl Opened {
     pub fn new(gpu: GpuDevice) -> Self {
         Self {
             gpu: Arc::new(gpu),
-            kernels: BTreeMap::new(),
+            layered: BTreeMap::new(),
             resident: BTreeMap::new(),
         }
+    }
+
+    /// Compiles what of this is not there, side by side: some drivers take a second for one.
+    pub fn compile(
+        &mut self,
+        gpu: &GpuDevice,
+        options: &Options,
+        wanted: &[Wanted],
+    ) -> Result<(), EngineError> {
+        enum Compiled {
+            Layered(LayeredKey, Arc<Kernels>),
+            Resident(ResidentKey, Arc<Kernel>),
+        }
+        let mut missing: Vec<&Wanted> = Vec::new();
+        for wanted in wanted {
+            let there = match wanted {
+                Wanted::Layered(key) => self.layered.contains_key(key),
+                Wanted::Resident(key) => self.found(gpu, key).is_some(),
+            };
+            if !there && !missing.contains(&wanted) {
+                missing.push(wanted);
+            }
+        }
+        let compiled = missing.into_par_iter().map(|wanted| match wanted {
+            Wanted::Layered(key @ (source, tiles)) => {
+                let options = Options {
+                    tiles: *tiles,
+                    ..*options
+                };
+                Compiled::Layered(*key, Arc::new(Kernels::compile(gpu, &options, *source)))
+            }
+            Wanted::Resident(key @ (kernel, variant, written)) => {
+                let written = written.as_ref();
+                let compiled = Kernel::resident(gpu, options.checks, *kernel, *variant, written);
+                Compiled::Resident(key.clone(), Arc::new(compiled))
+            }
+        });
+        let compiled: Vec<Compiled> = compiled.collect();
+        gpu.check()?;
+        for compiled in compiled {
+            match compiled {
+                Compiled::Layered(key, kernels) => {
+                    self.layered.insert(key, kernels);
+                }
+                Compiled::Resident(key, kernel) => {
+                    self.resident.insert(key, kernel);
+                }
+            }
+        }
+        Ok(())
     }
 
     /// The layered kernels for features that are stored like this.
@@ -44,31 +117,38 @@ impl Opened {
         options: &Options,
     ) -> Result<Arc<Kernels>, EngineError> {
         let key = (source, options.tiles);
-        if let Some(compiled) = self.kernels.get(&key) {
-            return Ok(Arc::clone(compiled));
-        }
-        let compiled = Arc::new(Kernels::compile(gpu, options, source));
-        gpu.check()?;
-        self.kernels.insert(key, Arc::clone(&compiled));
-        Ok(compiled)
+        self.compile(gpu, options, &[Wanted::Layered(key)])?;
+        Ok(Arc::clone(&self.layered[&key]))
     }
 
-    /// A resident kernel; with a shape, for networks of it alone.
+    /// The resident kernels, in the order of [`ResidentKernel::ALL`]; with a shape, for networks of it alone.
     pub fn resident(
         &mut self,
         gpu: &GpuDevice,
-        checks: Checks,
-        kernel: ResidentKernel,
+        options: &Options,
         variant: ResidentVariant,
         written: Option<&Shape>,
-    ) -> Result<Arc<Kernel>, EngineError> {
-        let variant = variant.of_kernel(kernel);
-        let does = |(of, compiled, shape): &ResidentKey| {
+    ) -> Result<[Arc<Kernel>; 2], EngineError> {
+        let wanted = Wanted::resident(variant, written);
+        self.compile(gpu, options, &wanted)?;
+        Ok(wanted.map(|wanted| {
+            let found = match &wanted {
+                Wanted::Resident(key) => self.found(gpu, key),
+                Wanted::Layered(_) => None,
+            };
+            Arc::clone(found.expect("it was compiled"))
+        }))
+    }
+
+    /// A resident kernel that was compiled and serves.
+    fn found(&self, gpu: &GpuDevice, wanted: &ResidentKey) -> Option<&Arc<Kernel>> {
+        let (kernel, variant, written) = wanted;
+        let serves = |(of, compiled, shape): &ResidentKey| {
             let alike = ResidentVariant {
                 needs: variant.needs,
                 ..*compiled
             };
-            let same = *of == kernel && shape.as_ref() == written && alike == variant;
+            let same = of == kernel && shape == written && alike == *variant;
             // A GPU is slower with code that it has no use for, a software adapter takes seconds to compile.
             let serves = match gpu.kind {
                 AdapterKind::Software => compiled.needs.hold(variant.needs),
@@ -76,14 +156,14 @@ impl Opened {
             };
             same && serves
         };
-        if let Some((_, compiled)) = self.resident.iter().find(|(key, _)| does(key)) {
-            return Ok(Arc::clone(compiled));
-        }
-        let compiled = Arc::new(Kernel::resident(gpu, checks, kernel, variant, written));
-        gpu.check()?;
-        let key = (kernel, variant, written.cloned());
-        self.resident.insert(key, Arc::clone(&compiled));
-        Ok(compiled)
+        let mut all = self.resident.iter();
+        all.find(|(key, _)| serves(key)).map(|(_, found)| found)
+    }
+
+    /// How many kernels of the resident engine are there, and how many sets of the layered engine's.
+    #[cfg(test)]
+    pub fn compiled(&self) -> [usize; 2] {
+        [self.resident.len(), self.layered.len()]
     }
 
     /// Takes a kernel in the place of one that would be compiled.

@@ -9,6 +9,8 @@ pub(super) mod placement;
 pub(super) mod recording;
 pub(super) mod snapshots;
 
+use rayon::prelude::*;
+
 use super::GpuDevice;
 use super::kernels::{
     Checks, Kernel, batch_norm_backward, batch_norm_backward_statistics, batch_norm_forward,
@@ -64,7 +66,7 @@ impl Kernels {
             arena,
         };
         let products = |sources: &[Source], widths: [TileShape; 2], compile: Compile| {
-            let mut products: Vec<Product> = Vec::new();
+            let mut wanted: Vec<(Compile, Variant)> = Vec::new();
             for (tile, &source) in widths
                 .iter()
                 .flat_map(|t| sources.iter().map(move |s| (*t, s)))
@@ -75,33 +77,57 @@ impl Kernels {
                     arena,
                 };
                 // Both widths may be the same.
-                if !products.iter().any(|p| p.variant == variant) {
-                    let kernel = compile(gpu, checks, variant);
-                    products.push(Product { variant, kernel });
+                if !wanted.iter().any(|&(_, there)| there == variant) {
+                    wanted.push((compile, variant));
                 }
             }
-            products
+            wanted
         };
         let sources = [features, Source::Activations];
         let rows = [tiles.rows, tiles.rows_for(1)];
         let weights = [tiles.weights, tiles.weights_for(1)];
+        let forward = products(&sources, rows, dense_forward::compile);
+        let backward_weights = products(&sources, weights, dense_backward_weights::compile);
+        let backward_input = products(&sources[1..], rows, dense_backward_input::compile);
+        let others = OTHERS.map(|compile| (compile, plain));
+        let wanted = [&forward[..], &backward_weights, &backward_input, &others].concat();
+        // Side by side, since some drivers take long.
+        let compiled = wanted.into_par_iter().map(|(compile, variant)| Product {
+            variant,
+            kernel: compile(gpu, checks, variant),
+        });
+        let mut compiled = compiled.collect::<Vec<_>>().into_iter();
+        let [forward, backward_weights, backward_input] =
+            [forward, backward_weights, backward_input]
+                .map(|wanted| compiled.by_ref().take(wanted.len()).collect());
+        let others: Vec<Kernel> = compiled.map(|product| product.kernel).collect();
+        let [
+            batch_norm_statistics,
+            batch_norm_forward,
+            batch_norm_backward_statistics,
+            batch_norm_backward,
+            softmax_cross_entropy,
+            evaluate,
+            step,
+            update,
+            find_non_finite,
+            end_of_epoch,
+        ] = others.try_into().expect("one of each");
         Self {
             tiles,
-            forward: products(&sources, rows, dense_forward::compile),
-            backward_weights: products(&sources, weights, dense_backward_weights::compile),
-            backward_input: products(&sources[1..], rows, dense_backward_input::compile),
-            batch_norm_statistics: batch_norm_statistics::compile(gpu, checks, plain),
-            batch_norm_forward: batch_norm_forward::compile(gpu, checks, plain),
-            batch_norm_backward_statistics: batch_norm_backward_statistics::compile(
-                gpu, checks, plain,
-            ),
-            batch_norm_backward: batch_norm_backward::compile(gpu, checks, plain),
-            softmax_cross_entropy: softmax_cross_entropy::compile(gpu, checks, plain),
-            evaluate: evaluate::compile(gpu, checks, plain),
-            step: step::compile(gpu, checks, plain),
-            update: update::compile(gpu, checks, plain),
-            find_non_finite: find_non_finite::compile(gpu, checks, plain),
-            end_of_epoch: end_of_epoch::compile(gpu, checks, plain),
+            forward,
+            backward_weights,
+            backward_input,
+            batch_norm_statistics,
+            batch_norm_forward,
+            batch_norm_backward_statistics,
+            batch_norm_backward,
+            softmax_cross_entropy,
+            evaluate,
+            step,
+            update,
+            find_non_finite,
+            end_of_epoch,
         }
     }
 
@@ -130,6 +156,20 @@ impl Kernels {
 
 /// How a kernel is compiled.
 type Compile = fn(&GpuDevice, Checks, Variant) -> Kernel;
+
+/// Those that there is one of.
+const OTHERS: [Compile; 10] = [
+    batch_norm_statistics::compile,
+    batch_norm_forward::compile,
+    batch_norm_backward_statistics::compile,
+    batch_norm_backward::compile,
+    softmax_cross_entropy::compile,
+    evaluate::compile,
+    step::compile,
+    update::compile,
+    find_non_finite::compile,
+    end_of_epoch::compile,
+];
 
 fn find(products: &[Product], source: Source, tile: TileShape) -> &Kernel {
     let found = products

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 
 use super::members::{assert_same, trained};
 use super::*;
-use crate::engine::gpu::{AdapterKind, Form, GpuAdapter, ResidentKernel};
+use crate::engine::gpu::{AdapterKind, Form, GpuAdapter, ResidentKernel, Tuned, WaveClass};
 use crate::engine::{Part, SHAPE_VARIANT};
 
 /// Shapes whose rows and columns leave parts of tiles empty, a linear model, and networks of several shapes.
@@ -193,6 +193,34 @@ fn networks_of_several_shapes_are_trained_together() {
                     assert!(counts.contains(line), "{shown}: {line}");
                 }
             }
+        }
+    }
+}
+
+#[test]
+fn what_was_compiled_ahead_is_what_waves_are_trained_with() {
+    for (name, adapter) in adapters() {
+        let made = Made::new(130, 9, &[], 5, false);
+        let all = made.members(9);
+        let engine = engine(
+            &adapter,
+            Options {
+                engine: EngineKind::Auto,
+                ..options()
+            },
+        );
+        let Options {
+            tiles, resident, ..
+        } = options();
+        let forms = [Form::Layered(tiles), Form::Resident(resident)];
+        assert_eq!(engine.compiled(), [0, 0], "{name}");
+        engine.compile(&forms, &made.setup(&all)).unwrap();
+        assert_eq!(engine.compiled(), [2, 1], "{name}");
+        let class = WaveClass::of_shapes(&made.shapes, all.len());
+        for form in forms {
+            engine.set_tuned(Tuned::only(&class, form));
+            drop(made.start(&engine, &all));
+            assert_eq!(engine.compiled(), [2, 1], "{name}: {}", form.name());
         }
     }
 }
@@ -429,7 +457,10 @@ fn barriers_are_needed(
     let changes = |place: &&Place| without(&BTreeSet::from([(*place).clone()])) != expected;
     let (noticed, unnoticed): (Vec<_>, Vec<_>) = places.difference(&listed).partition(changes);
     println!("noticed: {noticed:?}");
-    assert_eq!(unnoticed, [&Place::default(); 0]);
+    assert!(
+        unnoticed.is_empty(),
+        "unnoticed and not listed: {unnoticed:?}"
+    );
 }
 
 /// Layers whose tiles are wide and narrow.
