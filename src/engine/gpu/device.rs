@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::adapter::{AdapterKind, GpuAdapter};
 use super::rows::SharedRows;
+use super::unchecked;
 use crate::engine::{AdapterDescription, EngineError};
 
 /// Asked for where the adapter has them; nothing but the resident engine depends on any of them.
@@ -50,14 +51,16 @@ impl GpuDevice {
     ) -> Result<Self, EngineError> {
         let features = described.features() & WANTED;
         let limits = described.limits().clone();
-        let request = adapter.request_device(&wgpu::DeviceDescriptor {
+        let description = wgpu::DeviceDescriptor {
             label: Some("regatta.device"),
             required_features: features,
             required_limits: limits.clone(),
             memory_hints: wgpu::MemoryHints::Performance,
             ..Default::default()
-        });
-        let (device, queue) = pollster::block_on(request).map_err(|error| EngineError::Device {
+        };
+        let by_wgpu = || pollster::block_on(adapter.request_device(&description));
+        let opened = unchecked::open(adapter, &description).map_or_else(by_wgpu, Ok);
+        let (device, queue) = opened.map_err(|error| EngineError::Device {
             adapter: described.name().to_owned(),
             reason: error.to_string(),
         })?;

@@ -21,7 +21,24 @@ mod shader;
 mod split;
 mod timing;
 mod transfer;
+#[cfg(not(target_vendor = "apple"))]
+mod unchecked;
 mod wave;
+
+/// wgpu has no Vulkan on Apple's systems.
+#[cfg(target_vendor = "apple")]
+mod unchecked {
+    pub fn open(
+        _: &wgpu::Adapter,
+        _: &wgpu::DeviceDescriptor<'_>,
+    ) -> Option<(wgpu::Device, wgpu::Queue)> {
+        None
+    }
+
+    pub fn unchecked<R>(make: impl FnOnce() -> R) -> R {
+        make()
+    }
+}
 
 #[cfg(test)]
 mod tests;

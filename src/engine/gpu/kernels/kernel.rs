@@ -4,6 +4,7 @@
 use super::spirv::translated;
 use crate::engine::gpu::GpuDevice;
 use crate::engine::gpu::shader::{self, ResidentKernel, ResidentVariant, Source, Variant};
+use crate::engine::gpu::unchecked::unchecked;
 use crate::train::Shape;
 
 /// Part of a buffer that a kernel reads or writes.
@@ -134,7 +135,13 @@ impl Kernel {
     pub fn from_wgsl(gpu: &GpuDevice, checks: Checks, name: &'static str, wgsl: String) -> Self {
         let label = format!("regatta.{name}");
         match translated(gpu, checks, &label, name, &wgsl) {
-            Some(of) => Self::from_module(gpu, name, &label, &of.module, Some(&of.layout)),
+            Some(of) => {
+                let make = || Self::from_module(gpu, name, &label, &of.module, Some(&of.layout));
+                match checks {
+                    Checks::On => make(),
+                    Checks::Off => unchecked(make),
+                }
+            }
             None => {
                 let module = shader_module(&gpu.device, checks, &label, wgsl);
                 Self::from_module(gpu, name, &label, &module, None)

@@ -6,6 +6,8 @@
 //!   device: an NVIDIA GPU then waits until what was written has left the multiprocessor, and forgets what it had
 //!   cached, for a tenth of the time of the resident kernel on an H200.
 
+use std::num::NonZeroU64;
+
 use wgpu::naga::back::spv;
 use wgpu::naga::proc::{BoundsCheckPolicies, BoundsCheckPolicy};
 use wgpu::naga::valid::{Capabilities, FunctionInfo, ValidationFlags, Validator};
@@ -39,8 +41,8 @@ pub fn translated(
     };
     Some(Translated {
         // SAFETY: the words come from a module that was validated. Without checks they guard no index, as those that
-        // wgpu makes then: the shaders do so by the sizes that the host binds. wgpu does not look whether these are
-        // as large as what a shader declares, nor whether a workgroup is within the limits; by the other backends it does.
+        // wgpu makes then: the shaders do so by the sizes that the host binds, of which the layout says the least. wgpu
+        // does not look whether a workgroup is within the limits; by the other backends it does.
         module: unsafe { gpu.device.create_shader_module_passthrough(description) },
         layout: gpu
             .device
@@ -98,13 +100,15 @@ fn layout_entries(module: &Module, kernel: &FunctionInfo) -> Vec<wgpu::BindGroup
             },
             _ => return None,
         };
+        // Of an array without a length, one element.
+        let bytes = module.types[variable.ty].inner.size(module.to_ctx());
         Some(wgpu::BindGroupLayoutEntry {
             binding: variable.binding?.binding,
             visibility: wgpu::ShaderStages::COMPUTE,
             ty: wgpu::BindingType::Buffer {
                 ty,
                 has_dynamic_offset: false,
-                min_binding_size: None,
+                min_binding_size: NonZeroU64::new(u64::from(bytes)),
             },
             count: None,
         })
@@ -214,7 +218,7 @@ mod tests {
     use super::*;
 
     const TEXT: &str = "
-        @group(0) @binding(3) var<storage, read_write> b: array<f32>;
+        @group(0) @binding(3) var<storage, read_write> b: array<f32, 4>;
         @group(0) @binding(2) var<storage, read> unused: array<f32>;
         @group(0) @binding(1) var<storage, read> a: array<f32>;
         @group(0) @binding(0) var<uniform> n: f32;
@@ -262,14 +266,26 @@ mod tests {
 
     #[test]
     fn buffers_are_bound_as_they_are_declared_where_they_are_used() {
-        let of = |entry: &wgpu::BindGroupLayoutEntry| match entry.ty {
-            wgpu::BindingType::Buffer {
-                ty: wgpu::BufferBindingType::Storage { read_only },
+        let of = |entry: &wgpu::BindGroupLayoutEntry| {
+            let wgpu::BindingType::Buffer {
+                ty,
+                min_binding_size,
                 ..
-            } => (entry.binding, Some(read_only)),
-            _ => (entry.binding, None),
+            } = entry.ty
+            else {
+                panic!("a buffer: {entry:?}");
+            };
+            (entry.binding, ty, min_binding_size.map(NonZeroU64::get))
         };
         let entries: Vec<_> = shader().entries.iter().map(of).collect();
-        assert_eq!(entries, [(0, None), (1, Some(true)), (3, Some(false))]);
+        let storage = |read_only| wgpu::BufferBindingType::Storage { read_only };
+        assert_eq!(
+            entries,
+            [
+                (0, wgpu::BufferBindingType::Uniform, Some(4)),
+                (1, storage(true), Some(4)),
+                (3, storage(false), Some(16)),
+            ]
+        );
     }
 }
