@@ -5,7 +5,7 @@ const MOST_LOSS = {{ MOST_LOSS }};
 
 // The batch at `position` of the epoch.
 fn cursor_at(member: Member, state: State) -> Cursor {
-    let rows = min(member.batch_size, member.rows - state.position);
+    let rows = min(member.batch_size, member.rows - min(member.rows, state.position));
     let live = select(rows, 0u, state.diverged != 0u);
     return Cursor(
         member.order_start + state.position, live, state.steps, member.scaling,

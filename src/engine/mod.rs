@@ -171,6 +171,16 @@ pub enum EngineError {
         /// The most that a buffer may have.
         available: u64,
     },
+    /// A kernel is not taken by the adapter's driver, or by wgpu.
+    #[error(
+        "the adapter `{adapter}` does not compile a kernel: {reason}; update its driver, or name another with --adapter"
+    )]
+    NotCompiled {
+        /// Name of the adapter.
+        adapter: String,
+        /// wgpu's or the driver's words.
+        reason: String,
+    },
     /// The adapter could not be opened, or failed in another way.
     #[error(
         "the adapter `{adapter}` failed: {reason}; update its driver, or name another with --adapter"
@@ -440,8 +450,8 @@ pub trait Running: Send {
     /// those at `to`; `to` keeps its own hyperparameters.
     ///
     /// # Errors
-    /// [`EngineError::StateMismatch`] when the two networks have different shapes, or their optimizers keep
-    /// different moments.
+    /// [`EngineError::StateMismatch`] when the two networks have different shapes, their optimizers keep different
+    /// moments, or more rows of an epoch were trained on than the other has.
     fn copy(&mut self, from: usize, to: usize) -> Result<(), EngineError>;
 
     /// The whole state, member by member.

@@ -49,11 +49,18 @@ impl MemberSnapshot {
         }
     }
 
-    /// Checks that the state belongs to the member `id` of this shape with this many moments.
+    /// Checks that the state belongs to the member `id` of this shape with this many moments, which trains on so many
+    /// rows.
     ///
     /// # Errors
     /// [`EngineError::StateMismatch`] names what differs.
-    pub fn check(&self, id: MemberId, shape: &Shape, moments: usize) -> Result<(), EngineError> {
+    pub fn check(
+        &self,
+        id: MemberId,
+        shape: &Shape,
+        moments: usize,
+        rows: usize,
+    ) -> Result<(), EngineError> {
         let mismatch = |reason: String| EngineError::StateMismatch {
             what: name(id),
             reason,
@@ -77,6 +84,12 @@ impl MemberSnapshot {
         if self.moments.len() != moments {
             let found = self.moments.len();
             return Err(mismatch(format!("{found} moments, not {moments}")));
+        }
+        if self.cursor > rows as u64 {
+            let cursor = self.cursor;
+            return Err(mismatch(format!(
+                "{cursor} rows of an epoch of {rows} were trained on"
+            )));
         }
         Ok(())
     }

@@ -65,6 +65,9 @@ fn part<E: From<StoreError>>(
 
 /// The new name itself must survive a power loss, too.
 fn sync_folder(path: &Path) -> Result<(), StoreError> {
+    // Other systems open no folder.
+    #[cfg(not(unix))]
+    let _ = path;
     #[cfg(unix)]
     File::open(folder_of(path))
         .and_then(|folder| folder.sync_all())

@@ -411,9 +411,13 @@ impl<'s> Study<'s> {
             let (plans, planned) = sync_channel(0);
             let planner = scope.spawn(move || planner.run(&plans));
             for planned in planned {
-                if session.wave(planned)? == WaveEnd::Interrupted {
-                    session.run.settle()?;
-                    return Ok(Ending::Interrupted);
+                match session.wave(planned) {
+                    Ok(WaveEnd::Finished) => {}
+                    Ok(WaveEnd::Interrupted) => {
+                        session.run.settle()?;
+                        return Ok(Ending::Interrupted);
+                    }
+                    Err(error) => return Err(session.failed(error)),
                 }
             }
             // Were the plan cut short, the study would not be at its end.
@@ -468,6 +472,15 @@ impl<'s> Session<'_, '_, 's> {
                 Ok(WaveEnd::Finished)
             }
         }
+    }
+
+    /// Warns of records of an earlier wave that could not be written either.
+    fn failed(&mut self, error: StudyError) -> StudyError {
+        if let Err(unwritten) = self.run.settle() {
+            let warning = Event::Warning(&unwritten.to_string());
+            self.control.observer.on(warning);
+        }
+        error
     }
 
     /// The first wave that is trained in this process may be one that an earlier process did in

@@ -30,6 +30,10 @@ struct Scripted {
     beside: Option<Result<(), ()>>,
     /// Waves are on the adapter in pieces.
     in_pieces: bool,
+    /// Waves whose first trial is this or a later one are refused.
+    refuses_from: u64,
+    /// A folder that training makes.
+    makes_folder: Option<std::path::PathBuf>,
     /// How waves began, `start` or `beside`, and their first trials.
     begun: Mutex<Vec<(&'static str, u64)>>,
 }
@@ -55,6 +59,8 @@ fn scripted(correct: fn(u64) -> Option<u64>, wave_members: u64) -> Scripted {
         stop: AtomicBool::new(false),
         beside: None,
         in_pieces: false,
+        refuses_from: u64::MAX,
+        makes_folder: None,
         begun: Mutex::default(),
     }
 }
@@ -84,6 +90,13 @@ impl Scripted {
     }
 }
 
+fn refusal(reason: &str) -> EngineError {
+    EngineError::Threads {
+        threads: 0,
+        reason: reason.to_owned(),
+    }
+}
+
 impl Engine for Scripted {
     fn adapter(&self) -> AdapterDescription {
         AdapterDescription {
@@ -105,19 +118,18 @@ impl Engine for Scripted {
     }
 
     fn start<'r>(&'r self, wave: WaveSetup<'r, '_>) -> Result<Box<dyn Running + 'r>, EngineError> {
-        Ok(self.begin("start", &wave))
+        match wave.members[0].id.trial < self.refuses_from {
+            true => Ok(self.begin("start", &wave)),
+            false => Err(refusal("there is no room")),
+        }
     }
 
     fn start_beside<'r>(
         &'r self,
         wave: WaveSetup<'r, '_>,
     ) -> Option<Result<Box<dyn Running + 'r>, EngineError>> {
-        let failure = |()| EngineError::Threads {
-            threads: 0,
-            reason: "there is no room beside".to_owned(),
-        };
         let beside = self.beside?.map(|()| self.begin("beside", &wave));
-        Some(beside.map_err(failure))
+        Some(beside.map_err(|()| refusal("there is no room beside")))
     }
 }
 
@@ -130,6 +142,9 @@ impl Running for ScriptedWave<'_> {
         if self.engine.trained.fetch_add(1, Ordering::Relaxed) >= self.engine.stop_after {
             self.engine.stop.store(true, Ordering::Relaxed);
             return Ok(Progress::Paused);
+        }
+        if let Some(folder) = &self.engine.makes_folder {
+            std::fs::create_dir_all(folder).unwrap();
         }
         for member in self.members.iter_mut().filter(|m| !m.diverged) {
             member.samples += u64::from(epoch - member.epoch) * 10;
@@ -468,6 +483,46 @@ fn more_trials_than_a_generation_are_all_trained() {
     );
     assert_eq!(summary(&done).best.as_ref().unwrap().trial, 89);
     assert_eq!(summary(&done).timing.trial_samples, 2500 * 90);
+}
+
+/// Keeps the warnings.
+#[derive(Default)]
+struct Warnings(Vec<String>);
+
+impl Observer for Warnings {
+    fn on(&mut self, event: Event<'_>) {
+        if let Event::Warning(text) = event {
+            self.0.push(text.to_owned());
+        }
+    }
+}
+
+#[test]
+fn what_could_not_be_written_is_said_where_the_engine_fails_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, iris) = (folder.path().join("run"), iris(&TWELVE));
+    let engine = Scripted {
+        refuses_from: 1,
+        // Where it stands, the checkpoint cannot be removed when the first wave is on record.
+        makes_folder: Some(path.join("checkpoint/wave.safetensors")),
+        ..scripted(|_| Some(50), 3)
+    };
+    let study = study_of(&iris, &engine);
+    let mut run = store::create(&path, &study.record()).unwrap();
+    let plan = run.reader().run().unwrap().plan;
+    let mut warnings = Warnings::default();
+    let mut control = Control {
+        observer: &mut warnings,
+        stop: &engine.stop,
+        checkpoint_every: Duration::from_secs(3600),
+        started: Instant::now(),
+        compiled_s: 0.0,
+        trace: Trace::default(),
+    };
+    let error = study.run(&mut run, &plan, &mut control).unwrap_err();
+    assert!(error.to_string().contains("there is no room"), "{error}");
+    assert_eq!(warnings.0.len(), 1, "{:?}", warnings.0);
+    assert!(warnings.0[0].contains("cannot remove"), "{:?}", warnings.0);
 }
 
 #[test]

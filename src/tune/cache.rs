@@ -213,6 +213,7 @@ mod tests {
             compile_s: 1.0,
             took_s: 1.5,
             error: None,
+            gave_up: false,
             passing: false,
         }]
     }

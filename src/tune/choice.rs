@@ -1,6 +1,6 @@
 //! Which forms are measured, and which one is taken.
 
-use super::measurement::{EPOCHS, Measure, Measurement};
+use super::measurement::{Measure, Measurement, SHARES};
 use crate::engine::EngineError;
 use crate::engine::gpu::Form;
 
@@ -8,15 +8,15 @@ use crate::engine::gpu::Form;
 const CLEARLY_FASTER: f64 = 1.03;
 
 /// A form whose epoch takes so many times as long as another's is not worth its time; and what is always
-/// given to one, for the device to find its pace.
+/// given to an epoch, for the device to find its pace.
 const HOPELESS: f64 = 5.0;
 const LEAST_EPOCH_S: f64 = 0.1;
 /// What the first form is given.
 const FIRST_EPOCH_S: f64 = 20.0;
 /// What is yet to be compiled or run may take so many times as long as any before it.
 const MARGIN: f64 = 1.5;
-/// A form is measured by the time of a warm-up, [`EPOCHS`] epochs, and the step that verifies it.
-const SHARES: f64 = EPOCHS as f64 + 2.0;
+/// What compiling is taken to need at least: what was compiled before may have been kept by the driver.
+const LEAST_COMPILE_S: f64 = 0.5;
 
 /// What measuring may cost.
 #[derive(Clone, Copy, Debug)]
@@ -68,8 +68,8 @@ impl Found<'_> {
         }
     }
 
-    /// Measures as many of the forms that are not known yet as there is time for, and gives the seconds that this
-    /// took.
+    /// Measures as many of the forms that are not known yet as there is time for, by what is known of others, and gives
+    /// the seconds that this took.
     ///
     /// # Errors
     /// As [`Measure::measure`].
@@ -79,21 +79,28 @@ impl Found<'_> {
         forms: &[Form],
         budget: Budget,
     ) -> Result<f64, EngineError> {
+        if self.measured.is_empty() {
+            return Ok(0.0);
+        }
         let mut compile_s = self.longest_s(|measured| measured.compile_s);
+        compile_s = compile_s.max(LEAST_COMPILE_S);
         let mut spent_s = 0.0;
         for forms in self.unknown(forms).chunks(budget.at_once) {
-            if spent_s + MARGIN * compile_s > budget.left_s {
+            let next_s = MARGIN * (compile_s + self.longest_s(Measurement::run_s));
+            if spent_s + next_s > budget.left_s {
                 break;
             }
             let took_s = measure.compile(forms)?;
             compile_s = took_s.max(compile_s);
             spent_s += took_s;
-            for &form in forms {
-                let left_s = budget.left_s - spent_s;
-                if MARGIN * self.longest_s(Measurement::run_s) > left_s {
+            for (place, &form) in forms.iter().enumerate() {
+                let (left_s, run_s) = (budget.left_s - spent_s, self.longest_s(Measurement::run_s));
+                if place > 0 && MARGIN * run_s > left_s {
                     return Ok(spent_s);
                 }
-                spent_s += self.measure(measure, form, left_s)?.took_s;
+                // One is measured however long compiling took, or it would be compiled again before the next sweep.
+                let measured = self.measure(measure, form, left_s.max(2.0 * MARGIN * run_s))?;
+                spent_s += measured.took_s;
             }
         }
         Ok(spent_s)
@@ -108,7 +115,7 @@ impl Found<'_> {
         self.measured.iter().map(seconds).fold(0.0, f64::max)
     }
 
-    /// Measures a form in so many seconds, or a little more.
+    /// Measures a form; an epoch that takes more than its share of so many seconds is given up.
     fn measure(
         &mut self,
         measure: &mut dyn Measure,
@@ -116,10 +123,11 @@ impl Found<'_> {
         left_s: f64,
     ) -> Result<&Measurement, EngineError> {
         let epoch_s = longest_epoch_s(&self.measured);
-        let allowed_s = epoch_s.min(left_s / SHARES);
+        let share_s = (left_s / f64::from(SHARES)).max(LEAST_EPOCH_S);
+        let allowed_s = epoch_s.min(share_s);
         let mut measurement = measure.measure(form, allowed_s)?;
         // With more time it might have been measured.
-        measurement.passing |= measurement.error.is_some() && allowed_s < epoch_s;
+        measurement.passing |= measurement.gave_up && allowed_s < epoch_s;
         (self.tell)(&measurement);
         self.measured.push(measurement);
         Ok(&self.measured[self.measured.len() - 1])
@@ -171,6 +179,7 @@ mod tests {
             compile_s,
             took_s: compile_s + 3.0 * epoch_s,
             error: None,
+            gave_up: false,
             passing: false,
         }
     }
@@ -185,16 +194,22 @@ mod tests {
     /// Says that each form takes so long to compile, and an epoch a tenth of a second.
     struct Script {
         compile_s: f64,
+        /// Every form has wrong results, or is too slow.
+        fails: Option<fn(Form) -> Measurement>,
         compiled: Vec<usize>,
         asked: Vec<Form>,
+        /// The least seconds that an epoch was given.
+        least_s: f64,
     }
 
     impl Script {
         fn new(compile_s: f64) -> Self {
             Self {
                 compile_s,
+                fails: None,
                 compiled: Vec::new(),
                 asked: Vec::new(),
+                least_s: f64::INFINITY,
             }
         }
     }
@@ -205,8 +220,12 @@ mod tests {
             Ok(self.compile_s)
         }
 
-        fn measure(&mut self, form: Form, _: f64) -> Result<Measurement, EngineError> {
+        fn measure(&mut self, form: Form, epoch_s: f64) -> Result<Measurement, EngineError> {
             self.asked.push(form);
+            self.least_s = self.least_s.min(epoch_s);
+            if let Some(fails) = self.fails {
+                return Ok(fails(form));
+            }
             let there = self.compiled.iter().sum::<usize>() >= self.asked.len();
             let compile_s = if there { 0.0 } else { self.compile_s };
             Ok(measured(form, 0.1, compile_s))
@@ -233,6 +252,8 @@ mod tests {
             .unwrap();
         let by_script = compile_s * script.compiled.len() as f64 + 0.3 * script.asked.len() as f64;
         assert!((spent_s - by_script).abs() < 1e-9, "{spent_s}");
+        // An epoch of the script's forms takes 0.1 s, and 0.2 s the first time.
+        assert!(script.least_s >= 0.1, "{}", script.least_s);
         (script.compiled, script.asked.len())
     }
 
@@ -266,17 +287,23 @@ mod tests {
             ..TWO_AT_ONCE
         };
         assert_eq!(within(1.0, first(1.0), plenty), (vec![2, 2], 4));
-        // Twice 0.5 s and twice 0.3 s: what is left is less than 1.5 times 0.3 s.
-        assert_eq!(within(0.5, first(0.5), TWO_AT_ONCE), (vec![2, 2], 2));
+        // 0.5 s and twice 0.3 s: what is left is less than 1.5 times 0.8 s.
+        assert_eq!(within(0.5, first(0.5), TWO_AT_ONCE), (vec![2], 2));
         assert_eq!(within(1.4, first(1.4), TWO_AT_ONCE), (vec![], 0));
-        // What the driver had kept of the first says little of the others.
-        assert_eq!(within(1.8, first(0.1), TWO_AT_ONCE), (vec![2], 0));
+        // What the driver had kept of the first says little of the others; what was compiled is of some use.
+        assert_eq!(within(1.8, first(0.1), TWO_AT_ONCE), (vec![2], 1));
         assert_eq!(within(1.2, first(0.1), TWO_AT_ONCE), (vec![2], 2));
+        let little = Budget {
+            left_s: 1.1,
+            ..TWO_AT_ONCE
+        };
+        assert_eq!(within(0.0, first(0.0), little), (vec![], 0));
+        assert_eq!(within(0.0, Vec::new(), TWO_AT_ONCE), (vec![], 0));
         let one = Budget {
             at_once: 1,
             ..TWO_AT_ONCE
         };
-        assert_eq!(within(0.2, first(0.2), one), (vec![1, 1, 1, 1], 3));
+        assert_eq!(within(0.2, first(0.2), one), (vec![1, 1], 2));
     }
 
     #[test]
@@ -295,35 +322,39 @@ mod tests {
 
     #[test]
     fn what_a_budget_had_no_time_for_may_be_measured_another_time() {
-        struct Slow;
-        impl Measure for Slow {
-            fn compile(&mut self, _: &[Form]) -> Result<f64, EngineError> {
-                Ok(0.0)
-            }
-
-            fn measure(&mut self, form: Form, _: f64) -> Result<Measurement, EngineError> {
-                Ok(wrong(form))
-            }
-        }
         let all = forms();
-        let passing = |known, budget| {
+        let slow = |form| Measurement {
+            gave_up: true,
+            ..wrong(form)
+        };
+        // Of the last form, by a budget or without.
+        let passing = |fails, known: Vec<Measurement>, budget: Option<Budget>| {
+            let mut script = Script {
+                fails: Some(fails),
+                ..Script::new(0.0)
+            };
             let mut found = found(known);
             match budget {
                 Some(budget) => {
-                    let within = found.measure_within(&mut Slow, &all[..2], budget);
+                    let within = found.measure_within(&mut script, &all[..2], budget);
                     assert!(within.is_ok());
                 }
-                None => found.measure_all(&mut Slow, &all[..2]).unwrap(),
+                None => found.measure_all(&mut script, &all[..2]).unwrap(),
             }
             found.measured[found.measured.len() - 1].passing
         };
+        let short = Some(TWO_AT_ONCE);
+        let first = |epoch_s| vec![measured(all[0], epoch_s, 0.0)];
+        assert!(passing(slow, first(0.2), short), "the budget was short");
+        assert!(!passing(slow, first(0.2), None));
         assert!(
-            passing(Vec::new(), Some(TWO_AT_ONCE)),
-            "the budget was short"
+            !passing(slow, first(0.01), short),
+            "many times another form"
         );
-        assert!(!passing(Vec::new(), None));
-        let fast = vec![measured(all[0], 0.01, 0.0)];
-        assert!(!passing(fast, Some(TWO_AT_ONCE)), "many times another form");
+        assert!(
+            !passing(wrong, first(0.2), short),
+            "time makes it no better"
+        );
     }
 
     #[test]

@@ -11,7 +11,10 @@ use crate::engine::gpu::{AdapterKind, Form, GpuEngine, Tuned, WaveClass};
 use crate::engine::{Engine, EngineError, Progress, Running};
 
 /// Epochs that are timed, after one that warms up.
-pub const EPOCHS: u32 = 3;
+const EPOCHS: u32 = 3;
+/// What a form is measured by takes as long as so many epochs at most: these, the one before, and the step that
+/// verifies it.
+pub const SHARES: u32 = EPOCHS + 2;
 /// Training rows of a member's epoch; more where a batch is larger.
 const LEAST_ROWS: usize = 256;
 /// Batches of an epoch that the member with the largest ones makes at least.
@@ -36,6 +39,9 @@ pub struct Measurement {
     pub took_s: f64,
     /// Why it is not used: wrong results, hopelessly slow, or what the driver says.
     pub error: Option<String>,
+    /// An epoch took longer than it was given.
+    #[serde(skip)]
+    pub gave_up: bool,
     /// The error says nothing about the form: another time it may be measured.
     #[serde(skip)]
     pub passing: bool,
@@ -108,8 +114,7 @@ impl<'e> OnEngine<'e> {
 
     /// Operations that measuring a form takes, roughly.
     pub fn flops(&self) -> f64 {
-        // A step to verify by is less than an epoch.
-        f64::from(EPOCHS + 2) * self.workload.epoch_flops()
+        f64::from(SHARES) * self.workload.epoch_flops()
     }
 
     fn timed(&self, measurement: &mut Measurement, epoch_s: f64) -> Result<(), BenchError> {
@@ -157,14 +162,21 @@ impl Measure for OnEngine<'_> {
             compile_s: 0.0,
             took_s: 0.0,
             error: None,
+            gave_up: false,
             passing: false,
         };
         if let Err(error) = self.timed(&mut measurement, epoch_s) {
             if matches!(error, BenchError::Engine(EngineError::DeviceLost { .. })) {
                 self.engine.recover()?;
             }
-            measurement.passing =
-                !matches!(error, BenchError::Wrong { .. } | BenchError::TooSlow { .. });
+            measurement.gave_up = matches!(error, BenchError::TooSlow { .. });
+            // Where members diverge, it may be the data's doing.
+            measurement.passing = !matches!(
+                error,
+                BenchError::Wrong { .. }
+                    | BenchError::TooSlow { .. }
+                    | BenchError::Engine(EngineError::NotCompiled { .. })
+            );
             measurement.error = Some(match error {
                 BenchError::TooSlow { limit_s } => {
                     format!("one epoch takes more than {limit_s:.2} s")

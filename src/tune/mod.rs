@@ -36,7 +36,8 @@ const BUDGET_S: f64 = 2.0;
 /// both is not even probed.
 const SLOW_FLOPS: f64 = 50e9;
 const SLOW_STEP_S: f64 = 1e-4;
-/// Cores for each form that is compiled beside others: it has two kernels, and the sweep's threads have work too.
+/// Cores for each form that is compiled beside others: the resident engine has two kernels, the layered one more that
+/// are smaller.
 const CORES_A_FORM: usize = 4;
 
 /// Hears of each measurement.
@@ -49,6 +50,8 @@ pub struct Tuner<'e> {
     forms: Vec<Form>,
     key: Key,
     cache: Cache,
+    /// Seconds that measuring may add to a sweep.
+    budget_s: f64,
     changed: bool,
 }
 
@@ -62,6 +65,7 @@ impl<'e> Tuner<'e> {
             forms: engine.options().candidates(kind),
             key: Key::new(&engine.adapter()),
             cache,
+            budget_s: BUDGET_S,
             changed: false,
         }
     }
@@ -130,7 +134,8 @@ impl<'e> Tuner<'e> {
             let forms = self.forms_of(job);
             let mut known = self.known(job);
             known.retain(|measured| forms.iter().all(|form| form.name() != measured.form));
-            self.extend(job, &forms, known, tell, |found, on_engine| {
+            self.keep(job, known);
+            self.extend(job, &forms, None, tell, |found, on_engine| {
                 found.measure_all(on_engine, &forms)?;
                 Ok(0.0)
             })?;
@@ -159,36 +164,31 @@ impl<'e> Tuner<'e> {
         tell: Tell<'_>,
     ) -> Result<(), EngineError> {
         let mut budget = Budget {
-            left_s: BUDGET_S,
-            at_once: std::thread::available_parallelism()
-                .map_or(1, |cores| cores.get().div_ceil(CORES_A_FORM)),
+            left_s: self.budget_s,
+            at_once: match std::thread::available_parallelism() {
+                Ok(cores) if self.engine.compiles_side_by_side() => {
+                    cores.get().div_ceil(CORES_A_FORM)
+                }
+                _ => 1,
+            },
         };
         // What would be taken unmeasured says how long the sweep will take.
         for job in jobs {
             let Some(&first) = self.forms_of(job).first() else {
                 continue;
             };
-            budget.left_s -=
-                self.extend(job, &[first], self.known(job), tell, |found, on| {
-                    match on.flops() / SLOW_FLOPS > budget.left_s {
-                        true => Ok(0.0),
-                        false => found.measure_first(on, first, budget),
-                    }
-                })?;
+            budget.left_s -= self.extend(job, &[first], Some(budget), tell, |found, on| {
+                found.measure_first(on, first, budget)
+            })?;
         }
         if self.expected_s(jobs) < WORTH_TUNING_S {
             return Ok(());
         }
         for job in jobs {
             let forms = self.forms_of(job);
-            budget.left_s -=
-                self.extend(job, &forms, self.known(job), tell, |found, on| match found
-                    .measured
-                    .is_empty()
-                {
-                    true => Ok(0.0),
-                    false => found.measure_within(on, &forms, budget),
-                })?;
+            budget.left_s -= self.extend(job, &forms, Some(budget), tell, |found, on| {
+                found.measure_within(on, &forms, budget)
+            })?;
         }
         Ok(())
     }
@@ -210,20 +210,25 @@ impl<'e> Tuner<'e> {
         jobs.iter().filter_map(seconds).sum()
     }
 
-    /// Measures forms of a job, those that are not known, beside what is known of it; gives the seconds that it
-    /// says it took.
+    /// Measures forms of a job, if they are not all known, beside what is known of it; gives the seconds that `measure`
+    /// says it took. With a budget, nothing of networks that are too large for it.
     fn extend(
         &mut self,
         job: &Job<'_>,
         forms: &[Form],
-        known: Vec<Measurement>,
+        budget: Option<Budget>,
         tell: Tell<'_>,
         measure: impl FnOnce(&mut Found<'_>, &mut OnEngine<'_>) -> Result<f64, EngineError>,
     ) -> Result<f64, EngineError> {
+        let known = self.known(job);
         if forms.iter().all(|&form| choice::of(&known, form).is_some()) {
             return Ok(0.0);
         }
         let mut on_engine = OnEngine::new(self.engine, job)?;
+        let slow_s = on_engine.flops() / SLOW_FLOPS;
+        if budget.is_some_and(|budget| slow_s > budget.left_s) {
+            return Ok(0.0);
+        }
         let were = known.len();
         let mut found = Found {
             measured: known,
@@ -238,12 +243,17 @@ impl<'e> Tuner<'e> {
             .map(|form| form.name())
             .collect();
         measured.sort_by_key(|measured| order.iter().position(|name| *name == measured.form));
+        self.keep(job, measured);
+        Ok(spent_s)
+    }
+
+    /// From now on this is known of a job's class.
+    fn keep(&mut self, job: &Job<'_>, measured: Vec<Measurement>) {
         self.cache.put(Entry {
             key: self.key.clone(),
             class: self.class(job),
             measured,
         });
-        Ok(spent_s)
     }
 
     /// Has the engine take what is known of these jobs, and measures nothing.

@@ -75,6 +75,7 @@ mod tests {
             compile_s: 0.5,
             took_s: 1.0,
             error: error.map(str::to_owned),
+            gave_up: false,
             passing: false,
         };
         let text = block(&Entry {

@@ -293,7 +293,8 @@ impl<T: Real> Running for CpuWave<'_, T> {
         let member = self.slots[to].member;
         snapshot.id = member.id;
         let moments = member.hyperparameters.optimizer.moments();
-        snapshot.check(member.id, &self.shape, moments)?;
+        let rows = self.data.fold(member.id).train.len();
+        snapshot.check(member.id, &self.shape, moments, rows)?;
         self.slots[to] = Slot {
             member,
             network: self.slots[from].network.clone(),
@@ -317,7 +318,8 @@ impl<T: Real> Running for CpuWave<'_, T> {
                 .get(&snapshot.id)
                 .ok_or_else(|| MemberSnapshot::of_no_member(snapshot.id))?;
             let moments = member.hyperparameters.optimizer.moments();
-            snapshot.check(member.id, &self.shape, moments)?;
+            let rows = self.data.fold(member.id).train.len();
+            snapshot.check(member.id, &self.shape, moments, rows)?;
             Ok(Slot::restored(member, snapshot))
         };
         self.slots = snapshots

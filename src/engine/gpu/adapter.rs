@@ -297,6 +297,12 @@ impl GpuAdapter {
             None => GpuDevice::open(&self.adapter, self),
         }
     }
+
+    /// What it was found as.
+    #[cfg(test)]
+    pub(super) fn wgpu(&self) -> &wgpu::Adapter {
+        &self.adapter
+    }
 }
 
 /// Driver and version, which some drivers give in one of the two fields only.

@@ -83,6 +83,29 @@ impl GpuDevice {
         read(&self.troubles.lost)
     }
 
+    /// Compiles something; what is wrong with it is this call's, and no other hears of it. A driver that refuses to
+    /// make a pipeline loses wgpu the device, which [`Self::check`] tells.
+    ///
+    /// # Errors
+    /// [`EngineError::NotCompiled`] with wgpu's words; [`EngineError::Device`] when memory is full.
+    pub fn compiled<R>(&self, compile: impl FnOnce() -> R) -> Result<R, EngineError> {
+        use wgpu::ErrorFilter::{Internal, OutOfMemory, Validation};
+        // The last ends first. What a driver says is internal, and has a pipeline that is not valid for consequence.
+        let scopes = [Validation, OutOfMemory, Internal].map(|f| self.device.push_error_scope(f));
+        let made = compile();
+        let errors = scopes
+            .into_iter()
+            .rev()
+            .map(|s| pollster::block_on(s.pop()));
+        let first = errors.fold(None, |first: Option<wgpu::Error>, error| first.or(error));
+        let Some(error) = first else { return Ok(made) };
+        let (adapter, reason) = (self.description.name.clone(), one_line(&error.to_string()));
+        Err(match error {
+            wgpu::Error::OutOfMemory { .. } => EngineError::Device { adapter, reason },
+            _ => EngineError::NotCompiled { adapter, reason },
+        })
+    }
+
     /// Whether anything went wrong that no error scope has caught.
     ///
     /// # Errors
@@ -140,6 +163,7 @@ fn read(slot: &Mutex<Option<String>>) -> Option<String> {
 mod tests {
     use super::*;
     use crate::engine::gpu::enumerate;
+    use crate::engine::gpu::kernels::{Checks, Kernel};
 
     fn usable() -> Vec<GpuDevice> {
         let found = enumerate().into_iter().filter(|a| a.refusal().is_none());
@@ -182,6 +206,28 @@ mod tests {
             assert!(error.contains("first"), "{error}");
             assert!(!error.contains('\n'), "{error}");
             assert_eq!(device.lost(), None);
+        }
+    }
+
+    #[test]
+    fn what_does_not_compile_is_said_there_alone() {
+        for device in usable() {
+            println!(
+                "on {} {}",
+                device.description.backend, device.description.name
+            );
+            let compile = |text: &str| {
+                let kernel = || Kernel::from_wgsl(&device, Checks::On, "kernel", text.to_owned());
+                device.compiled(kernel)
+            };
+            let of_other_name = "@compute @workgroup_size(1) fn other() {}";
+            for wrong in ["no WGSL", of_other_name] {
+                let error = compile(wrong).unwrap_err();
+                assert!(matches!(error, EngineError::NotCompiled { .. }), "{error}");
+                assert!(!error.to_string().contains('\n'), "{error}");
+            }
+            assert!(compile("@compute @workgroup_size(1) fn kernel() {}").is_ok());
+            assert!(device.check().is_ok());
         }
     }
 

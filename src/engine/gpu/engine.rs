@@ -17,6 +17,7 @@ use super::resident::{Choice, Resident, ResidentForm};
 #[cfg(test)]
 use super::shader::ResidentKernel;
 use super::shader::Source;
+use super::side_by_side::is_side_by_side;
 use super::split;
 use super::timing::Timer;
 use super::wave::{GpuWave, WaveKernels};
@@ -35,8 +36,8 @@ pub struct GpuEngine {
     limits: Limits,
     layout: BufferLayout,
     timed: bool,
-    /// Waves are started beside others: a software adapter has the same cores to do that on, and compiles kernels in
-    /// its queue, in front of what the other wave submits.
+    /// Waves are started beside others. A software adapter has the same cores to do that on, and compiles kernels in
+    /// its queue, in front of what the other wave submits; by OpenGL the other wave would wait for compiling.
     beside: bool,
     trace: Trace,
     tuned: RwLock<Tuned>,
@@ -53,7 +54,7 @@ impl GpuEngine {
             limits: limits(&gpu, options),
             layout: layout(&gpu, options),
             timed: false,
-            beside: gpu.kind != AdapterKind::Software,
+            beside: gpu.kind != AdapterKind::Software && is_side_by_side(&gpu),
             trace: Trace::default(),
             tuned: RwLock::default(),
             only: RwLock::default(),
@@ -275,7 +276,7 @@ impl GpuEngine {
     /// Compiles what waves like this are trained with in these forms, side by side.
     ///
     /// # Errors
-    /// When the device fails.
+    /// When the device fails, or a form cannot be compiled; the others are there then.
     pub fn compile(&self, forms: &[Form], wave: &WaveSetup<'_, '_>) -> Result<(), EngineError> {
         let (gpu, source) = (self.device(), source_of(wave));
         let written = self.written_in(&gpu, wave.shapes);
@@ -288,6 +289,11 @@ impl GpuEngine {
             }
         }
         self.opened().compile(&gpu, &self.options, &wanted)
+    }
+
+    /// Whether [`compile`](Self::compile) does so on this adapter; else one follows the other.
+    pub fn compiles_side_by_side(&self) -> bool {
+        is_side_by_side(&self.device())
     }
 
     /// How a wave lies on the adapter: by the engine that trains it.

@@ -18,6 +18,7 @@ mod quiet;
 mod resident;
 mod rows;
 mod shader;
+mod side_by_side;
 mod split;
 mod timing;
 mod transfer;
@@ -25,7 +26,7 @@ mod transfer;
 mod unchecked;
 mod wave;
 
-/// wgpu has no Vulkan on Apple's systems.
+/// As it is built here, wgpu has no Vulkan on Apple's systems.
 #[cfg(target_vendor = "apple")]
 mod unchecked {
     pub fn open(

@@ -3,14 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use rayon::prelude::*;
-
 use super::adapter::{AdapterKind, GpuAdapter, enumerate};
 use super::device::GpuDevice;
 use super::kernels::Kernel;
 use super::layered::Kernels;
 use super::options::Options;
 use super::shader::{ResidentKernel, ResidentVariant, Source, Tiles};
+use super::side_by_side::side_by_side;
 use crate::engine::EngineError;
 use crate::train::Shape;
 
@@ -59,7 +58,10 @@ impl Opened {
         }
     }
 
-    /// Compiles what of this is not there, side by side: some drivers take a second for one.
+    /// Compiles what of this is not there, side by side.
+    ///
+    /// # Errors
+    /// When the device fails, or one of them cannot be compiled, where the others are there.
     pub fn compile(
         &mut self,
         gpu: &GpuDevice,
@@ -80,36 +82,43 @@ impl Opened {
                 missing.push(wanted);
             }
         }
-        let compiled = missing.into_par_iter().map(|wanted| match wanted {
+        let compile = |wanted: &Wanted| match wanted {
             Wanted::Layered(key @ (source, tiles)) => {
                 let options = Options {
                     tiles: *tiles,
                     ..*options
                 };
-                Compiled::Layered(*key, Arc::new(Kernels::compile(gpu, &options, *source)))
+                let kernels = Kernels::compile(gpu, &options, *source)?;
+                Ok(Compiled::Layered(*key, Arc::new(kernels)))
             }
             Wanted::Resident(key @ (kernel, variant, written)) => {
-                let written = written.as_ref();
-                let compiled = Kernel::resident(gpu, options.checks, *kernel, *variant, written);
-                Compiled::Resident(key.clone(), Arc::new(compiled))
+                let (checks, written) = (options.checks, written.as_ref());
+                let make = || Kernel::resident(gpu, checks, *kernel, *variant, written);
+                let kernel = gpu.compiled(make)?;
+                Ok(Compiled::Resident(key.clone(), Arc::new(kernel)))
             }
-        });
-        let compiled: Vec<Compiled> = compiled.collect();
+        };
+        let mut failure = Ok(());
+        let compiled = side_by_side(gpu, missing, compile);
         gpu.check()?;
         for compiled in compiled {
             match compiled {
-                Compiled::Layered(key, kernels) => {
+                Err(error) => failure = failure.and(Err(error)),
+                Ok(Compiled::Layered(key, kernels)) => {
                     self.layered.insert(key, kernels);
                 }
-                Compiled::Resident(key, kernel) => {
+                Ok(Compiled::Resident(key, kernel)) => {
                     self.resident.insert(key, kernel);
                 }
             }
         }
-        Ok(())
+        failure
     }
 
     /// The layered kernels for features that are stored like this.
+    ///
+    /// # Errors
+    /// As [`Self::compile`].
     pub fn layered(
         &mut self,
         gpu: &GpuDevice,
@@ -122,6 +131,9 @@ impl Opened {
     }
 
     /// The resident kernels, in the order of [`ResidentKernel::ALL`]; with a shape, for networks of it alone.
+    ///
+    /// # Errors
+    /// As [`Self::compile`].
     pub fn resident(
         &mut self,
         gpu: &GpuDevice,

@@ -232,7 +232,8 @@ impl Running for SplitWave<'_> {
         }
         let (piece, slot) = places[to];
         let moments = member.hyperparameters.optimizer.moments();
-        copied.check(member.id, shapes[1], moments)?;
+        let rows = self.data.fold(member.id).train.len();
+        copied.check(member.id, shapes[1], moments, rows)?;
         self.pieces[piece].kept[slot] = copied;
         Ok(())
     }

@@ -242,7 +242,8 @@ impl Running for GpuWave<'_> {
             return Err(MemberSnapshot::of_other_shape(member.id, shapes));
         }
         let moments = member.hyperparameters.optimizer.moments();
-        copied.check(member.id, shapes[1], moments)?;
+        let rows = self.shared.data.fold(member.id).train.len();
+        copied.check(member.id, shapes[1], moments, rows)?;
         self.shared.write_slot(slots[1], &copied);
         self.trainer.written(&self.shared, slots[1]..slots[1] + 1);
         Ok(())
@@ -264,7 +265,9 @@ impl Running for GpuWave<'_> {
                 .ok_or_else(|| MemberSnapshot::of_no_member(snapshot.id))?;
             let member = &self.shared.placement.members[slot as usize];
             let moments = member.hyperparameters.optimizer.moments();
-            snapshot.check(member.id, &self.shared.shapes[member.shape], moments)?;
+            let rows = self.shared.data.fold(member.id).train.len();
+            let shape = &self.shared.shapes[member.shape];
+            snapshot.check(member.id, shape, moments, rows)?;
             kept.push(slot);
         }
         self.trainer.settle(&mut self.shared)?;

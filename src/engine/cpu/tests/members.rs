@@ -294,13 +294,18 @@ fn a_state_of_another_shape_or_member_is_refused() {
     poor[0].moments.clear();
     let mut still = state.clone();
     still[1].running.clear();
-    for bad in [short, foreign, poor, still] {
+    let rows = iris.splits.folds[state[0].id.fold as usize].train.len() as u64;
+    let mut far = state.clone();
+    far[0].cursor = rows + 1;
+    for bad in [short, foreign, poor, still, far] {
         assert!(matches!(
             wave.load(&bad),
             Err(EngineError::StateMismatch { .. })
         ));
     }
-    wave.load(&state).unwrap();
+    let mut ended = state;
+    ended[0].cursor = rows;
+    wave.load(&ended).unwrap();
 }
 
 #[test]

@@ -255,8 +255,8 @@ fn shader_module(
     };
     match checks {
         Checks::On => device.create_shader_module(description),
-        // SAFETY: the shaders guard every index by the sizes that the host binds, and every loop
-        // ends; the tests run them with checks on and off, between guard zones.
+        // SAFETY: indices come from lists, shapes and states that the host made and checked, whose buffers are as
+        // large as what they say, and every loop ends; the tests run them with checks on and off, between guard zones.
         Checks::Off => unsafe {
             device.create_shader_module_trusted(description, wgpu::ShaderRuntimeChecks::unchecked())
         },

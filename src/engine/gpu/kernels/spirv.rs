@@ -41,8 +41,9 @@ pub fn translated(
     };
     Some(Translated {
         // SAFETY: the words come from a module that was validated. Without checks they guard no index, as those that
-        // wgpu makes then: the shaders do so by the sizes that the host binds, of which the layout says the least. wgpu
-        // does not look whether a workgroup is within the limits; by the other backends it does.
+        // wgpu makes then: indices come from lists, shapes and states that the host made and checked (a snapshot's before
+        // it is loaded), and buffers are as large as what they say. wgpu does not look whether a workgroup is within the
+        // limits; by the other backends it does.
         module: unsafe { gpu.device.create_shader_module_passthrough(description) },
         layout: gpu
             .device

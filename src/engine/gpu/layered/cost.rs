@@ -333,7 +333,7 @@ mod tests {
         let OwnBuffers::Layered(own) = own else {
             unreachable!("no shape is resident here");
         };
-        let kernels = Kernels::compile(gpu, &options, buffers.data.rows.source);
+        let kernels = Kernels::compile(gpu, &options, buffers.data.rows.source).unwrap();
         let hyperparameters: Vec<_> = setup.members.iter().map(|m| m.hyperparameters).collect();
         let rows = setup.data.dataset.rows() as u64;
         let feature_row = feature_bytes(&setup.data.dataset.features) / rows;

@@ -9,8 +9,6 @@ pub(super) mod placement;
 pub(super) mod recording;
 pub(super) mod snapshots;
 
-use rayon::prelude::*;
-
 use super::GpuDevice;
 use super::kernels::{
     Checks, Kernel, batch_norm_backward, batch_norm_backward_statistics, batch_norm_forward,
@@ -19,6 +17,8 @@ use super::kernels::{
 };
 use super::options::Options;
 use super::shader::{Source, TileShape, Tiles, Variant};
+use super::side_by_side::side_by_side;
+use crate::engine::EngineError;
 
 pub use buffers::{
     LayeredBuffers, OwnBuffers, ResidentBuffers, WaveBuffers, feature_bytes, predicted_bytes,
@@ -52,8 +52,15 @@ pub struct Kernels {
 }
 
 impl Kernels {
-    /// Compiles them for features that are stored like this. Errors reach the device's error scope.
-    pub fn compile(gpu: &GpuDevice, options: &Options, features: Source) -> Self {
+    /// Compiles them for features that are stored like this.
+    ///
+    /// # Errors
+    /// When one cannot be compiled.
+    pub fn compile(
+        gpu: &GpuDevice,
+        options: &Options,
+        features: Source,
+    ) -> Result<Self, EngineError> {
         let Options {
             checks,
             tiles,
@@ -91,12 +98,12 @@ impl Kernels {
         let backward_input = products(&sources[1..], rows, dense_backward_input::compile);
         let others = OTHERS.map(|compile| (compile, plain));
         let wanted = [&forward[..], &backward_weights, &backward_input, &others].concat();
-        // Side by side, since some drivers take long.
-        let compiled = wanted.into_par_iter().map(|(compile, variant)| Product {
-            variant,
-            kernel: compile(gpu, checks, variant),
+        let compiled = side_by_side(gpu, wanted, |(compile, variant)| {
+            let kernel = gpu.compiled(|| compile(gpu, checks, variant))?;
+            Ok(Product { variant, kernel })
         });
-        let mut compiled = compiled.collect::<Vec<_>>().into_iter();
+        let compiled: Vec<Product> = compiled.into_iter().collect::<Result<_, EngineError>>()?;
+        let mut compiled = compiled.into_iter();
         let [forward, backward_weights, backward_input] =
             [forward, backward_weights, backward_input]
                 .map(|wanted| compiled.by_ref().take(wanted.len()).collect());
@@ -113,7 +120,7 @@ impl Kernels {
             find_non_finite,
             end_of_epoch,
         ] = others.try_into().expect("one of each");
-        Self {
+        Ok(Self {
             tiles,
             forward,
             backward_weights,
@@ -128,7 +135,7 @@ impl Kernels {
             update,
             find_non_finite,
             end_of_epoch,
-        }
+        })
     }
 
     /// Rows of a tile of a batch.

@@ -264,10 +264,14 @@ fn a_state_of_another_shape_or_member_is_refused() {
         foreign[0].id.trial = 99;
         let mut poor = state.clone();
         poor[1].moments.clear();
-        for bad in [short, foreign, poor] {
+        let rows = made.splits.folds[state[1].id.fold as usize].train.len() as u64;
+        let [mut ended, mut far] = [state.clone(), state.clone()];
+        (ended[1].cursor, far[1].cursor) = (rows, rows + 1);
+        for bad in [short, foreign, poor, far] {
             let refused = matches!(wave.load(&bad), Err(EngineError::StateMismatch { .. }));
             assert!(refused, "{name}");
         }
+        wave.load(&ended).unwrap();
         wave.load(&state).unwrap();
         assert_same(&state, &wave.save().unwrap(), name);
     });
