@@ -69,8 +69,8 @@ pub enum Command {
     /// Measure which kernels train a sweep's networks fastest on a GPU adapter, and remember.
     ///
     /// Every form of every class of waves of the sweep is verified against the f64 oracle and timed; the
-    /// fastest is taken from then on, until the driver or Regatta changes. A sweep that would take over
-    /// 20 s does as much of this by itself as about 2 s allow. Results do not depend on it.
+    /// fastest is taken from then on, until the driver or Regatta changes. On hardware a sweep that would
+    /// take over 20 s does as much of this by itself as about 2 s allow. Results do not depend on it.
     /// Example: regatta tune-kernels sweep.toml --adapter vulkan; regatta tune-kernels --show
     TuneKernels(TuneKernelsArguments),
     /// Write one self-contained HTML page about a run.

@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 
+use super::planner::Begin;
+use super::session::Session;
 use super::wave::{Metrics, WaveResult};
-use super::{Begin, Ending, Event, Session, StudyError};
+use super::{Ending, Event, StudyError};
 use crate::engine::MemberSnapshot;
 use crate::metrics;
 use crate::plan::Wave;

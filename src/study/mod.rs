@@ -1,14 +1,16 @@
 //! A study: ask -> plan -> train -> tell -> store. Where the layers meet.
 //!
 //! Trials come from the sampler a generation at a time, are laid out in waves, trained, and written
-//! as they finish; the next wave is planned and started while one is trained; nothing of a finished trial stays in memory but its score. A study that is gone
-//! on with proposes and plans the same trials again and skips the waves whose trials are all there.
+//! as they finish; the next wave is planned and started while one is trained; nothing of a finished
+//! trial stays in memory but its score. A study that is gone on with proposes and plans the same
+//! trials again and skips the waves whose trials are all there.
 
 mod assembly;
 mod estimate;
 mod finish;
 mod observer;
 mod planner;
+mod session;
 mod tally;
 mod wave;
 
@@ -16,7 +18,7 @@ mod wave;
 mod tests;
 
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32};
 use std::sync::mpsc::sync_channel;
 use std::time::{Duration, Instant};
 
@@ -30,14 +32,15 @@ use crate::search::{Grid, Proposal, Sampler};
 use crate::space::{Assignment, Sweep, assign};
 use crate::store::{
     AdapterRecord, DataRecord, PlanRecord, Run, RunRecord, SCHEMA_VERSION, StoreError,
-    SummaryRecord, TrialRecord, WaveRecord,
+    SummaryRecord,
 };
 use crate::train::{Hyperparameters, Shape};
 
 use assembly::Assembly;
-use planner::{Begin, Planned, Planner};
+use planner::Planner;
+use session::Session;
 use tally::Tally;
-use wave::{WaveEnd, WaveResult};
+use wave::WaveEnd;
 
 pub use estimate::{Estimate, estimate};
 pub use observer::{Event, Observer, Silent};
@@ -436,123 +439,6 @@ pub struct Generation {
     pub proposals: Vec<Proposal>,
     /// Their members, laid out.
     pub waves: Vec<Wave>,
-}
-
-/// One process at work on a study.
-struct Session<'a, 'c, 's> {
-    study: Study<'s>,
-    run: &'a mut Run,
-    tally: Tally,
-    /// Trials whose members are in several waves.
-    assembly: Assembly,
-    control: &'a mut Control<'c>,
-    /// Devices that were lost so far.
-    losses: &'a AtomicU32,
-    /// The checkpoint that an earlier process left has been looked at.
-    resumed: bool,
-    /// When the last wave ended.
-    marked: Option<Instant>,
-}
-
-impl<'s> Session<'_, '_, 's> {
-    fn wave(&mut self, planned: Planned<'s>) -> Result<WaveEnd, StudyError> {
-        let Planned {
-            proposals,
-            wave,
-            begin,
-        } = planned;
-        self.begin_wave(&wave)?;
-        let stored = self.stored_wave(wave.number, false)?;
-        let epochs = self.study.sweep.train.epochs;
-        match self.train(&wave, begin, epochs, stored)? {
-            WaveResult::Interrupted => Ok(WaveEnd::Interrupted),
-            WaveResult::Finished(done) => {
-                let finished = self.assembly.add(&wave, &proposals, done.outcomes);
-                self.write_wave(done.record, finished)?;
-                Ok(WaveEnd::Finished)
-            }
-        }
-    }
-
-    /// Warns of records of an earlier wave that could not be written either.
-    fn failed(&mut self, error: StudyError) -> StudyError {
-        if let Err(unwritten) = self.run.settle() {
-            let warning = Event::Warning(&unwritten.to_string());
-            self.control.observer.on(warning);
-        }
-        error
-    }
-
-    /// The first wave that is trained in this process may be one that an earlier process did in
-    /// part: what is on record of it and of later ones is forgotten.
-    fn begin_wave(&mut self, wave: &Wave) -> Result<(), StudyError> {
-        if !self.resumed {
-            self.run.forget_waves_from(wave.number)?;
-        }
-        Ok(())
-    }
-
-    /// The checkpoint of this wave. Only the first wave of a process can have one.
-    fn stored_wave(
-        &mut self,
-        wave: u64,
-        refit: bool,
-    ) -> Result<Option<crate::store::Checkpoint>, StudyError> {
-        if std::mem::replace(&mut self.resumed, true) {
-            return Ok(None);
-        }
-        self.checkpoint_of(wave, refit)
-    }
-
-    /// The checkpoint on the disk, if it is of this wave.
-    pub(super) fn checkpoint_of(
-        &mut self,
-        wave: u64,
-        refit: bool,
-    ) -> Result<Option<crate::store::Checkpoint>, StudyError> {
-        let stored = match self.run.checkpoint() {
-            // Its wave is trained from the beginning, to the same bits.
-            Err(error @ StoreError::DamagedCheckpoint { .. }) => {
-                self.control.observer.on(Event::Warning(&error.to_string()));
-                None
-            }
-            stored => stored?,
-        };
-        Ok(stored.filter(|c| c.header.wave == wave && c.header.refit == refit))
-    }
-
-    /// Writes a wave's trials, but for those that an earlier process wrote before it was killed.
-    fn write_wave(
-        &mut self,
-        mut wave: WaveRecord,
-        finished: Vec<TrialRecord>,
-    ) -> Result<(), StudyError> {
-        wave.trials = finished.len() as u64;
-        let new: Vec<TrialRecord> = finished
-            .into_iter()
-            .filter(|trial| !self.tally.holds(trial.trial))
-            .collect();
-        for trial in &new {
-            self.control.observer.on(Event::TrialFinished(trial));
-            self.tally
-                .add(trial)
-                .map_err(|trial| StudyError::UnknownTrial { trial })?;
-        }
-        // The next wave is trained meanwhile.
-        let trace = self.control.trace.clone();
-        Ok(self.run.append_behind(wave, new, trace)?)
-    }
-
-    fn stopped(&self) -> bool {
-        self.control.stop.load(Ordering::Relaxed)
-    }
-
-    /// Seconds since the last call, or since the process began.
-    fn lap(&mut self) -> f64 {
-        let now = Instant::now();
-        let since = self.marked.replace(now).unwrap_or(self.control.started);
-        now.duration_since(since).as_secs_f64()
-    }
 }
 
 /// An adapter as a record.

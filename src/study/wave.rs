@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 
 use rayon::prelude::*;
 
-use super::{Begin, Event, Session, StudyError};
+use super::planner::Begin;
+use super::session::Session;
+use super::{Event, StudyError};
 use crate::engine::{EngineError, MemberSnapshot, Part, Progress, Running, Trace};
 use crate::metrics;
 use crate::plan::Wave;

@@ -167,16 +167,16 @@ mod tests {
 
     fn usable() -> Vec<GpuDevice> {
         let found = enumerate().into_iter().filter(|a| a.refusal().is_none());
-        found.map(|a| a.open().expect("it opens")).collect()
+        let opened = found.map(|adapter| {
+            println!("on {} {}", adapter.backend(), adapter.name());
+            adapter.open().expect("it opens")
+        });
+        opened.collect()
     }
 
     #[test]
     fn a_lost_device_says_so_and_nothing_panics() {
         for device in usable() {
-            println!(
-                "on {} {}",
-                device.description.backend, device.description.name
-            );
             assert!(device.check().is_ok());
             device.device.destroy();
             let _ = device.device.poll(wgpu::PollType::wait_indefinitely());
@@ -189,10 +189,6 @@ mod tests {
     #[test]
     fn the_first_error_that_nobody_caught_is_kept() {
         for device in usable() {
-            println!(
-                "on {} {}",
-                device.description.backend, device.description.name
-            );
             for label in ["first", "second"] {
                 // A mapped buffer has a size of a multiple of 4.
                 let _ = device.device.create_buffer(&wgpu::BufferDescriptor {
@@ -212,10 +208,6 @@ mod tests {
     #[test]
     fn what_does_not_compile_is_said_there_alone() {
         for device in usable() {
-            println!(
-                "on {} {}",
-                device.description.backend, device.description.name
-            );
             let compile = |text: &str| {
                 let kernel = || Kernel::from_wgsl(&device, Checks::On, "kernel", text.to_owned());
                 device.compiled(kernel)

@@ -1,6 +1,7 @@
 //! The layered engine on every adapter found: against the f64 oracle, and bit against bit.
 
 mod ahead;
+mod barriers;
 mod faults;
 mod layout;
 mod members;

@@ -1,7 +1,7 @@
 //! Vulkan's devices, opened so that kernels may go without the driver's checks.
 //!
-//! NVIDIA's driver checks the bounds of every access to storage: of the 7 instructions of a load most are for that. By
-//! VK_EXT_pipeline_robustness a pipeline can say that it needs none, which wgpu has no way to say. So a device is
+//! NVIDIA's driver checks the bounds of every access to storage: a load is 7 instructions. By
+//! VK_EXT_pipeline_robustness a pipeline can say that it needs no checks, which wgpu has no way to say. So a device is
 //! opened here as wgpu opens one, with that extension beside; and what wgpu makes a compute pipeline by is a function
 //! of this module, which adds the word to those that are made within [`unchecked`] and calls the driver's.
 

@@ -107,34 +107,23 @@ impl Kernels {
         let [forward, backward_weights, backward_input] =
             [forward, backward_weights, backward_input]
                 .map(|wanted| compiled.by_ref().take(wanted.len()).collect());
-        let others: Vec<Kernel> = compiled.map(|product| product.kernel).collect();
-        let [
-            batch_norm_statistics,
-            batch_norm_forward,
-            batch_norm_backward_statistics,
-            batch_norm_backward,
-            softmax_cross_entropy,
-            evaluate,
-            step,
-            update,
-            find_non_finite,
-            end_of_epoch,
-        ] = others.try_into().expect("one of each");
+        let mut one = || compiled.next().expect("one of each").kernel;
+        // In the order of `OTHERS`.
         Ok(Self {
             tiles,
             forward,
             backward_weights,
             backward_input,
-            batch_norm_statistics,
-            batch_norm_forward,
-            batch_norm_backward_statistics,
-            batch_norm_backward,
-            softmax_cross_entropy,
-            evaluate,
-            step,
-            update,
-            find_non_finite,
-            end_of_epoch,
+            batch_norm_statistics: one(),
+            batch_norm_forward: one(),
+            batch_norm_backward_statistics: one(),
+            batch_norm_backward: one(),
+            softmax_cross_entropy: one(),
+            evaluate: one(),
+            step: one(),
+            update: one(),
+            find_non_finite: one(),
+            end_of_epoch: one(),
         })
     }
 
